@@ -1,0 +1,38 @@
+"""The errors that medswin raises, each saying what is wrong, where, and how to repair it."""
+
+from __future__ import annotations
+
+
+class MedswinError(Exception):
+    """Base of every error that medswin raises on purpose.
+
+    Args:
+        what: the rule that was broken and the value that broke it, without a full stop at the end.
+        where: the file, argument or key it was found in.
+        repair: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: object = None, repair: str = "") -> None:
+        self.what, self.where, self.repair = what, where, repair
+        text = f"{where}: {what}" if where is not None else what
+        super().__init__(f"{text}. Repair: {repair}" if repair else text)
+
+
+class InputError(MedswinError, ValueError):
+    """A scan, label map, dataset or other input of the user cannot be used."""
+
+
+class ShapeError(MedswinError, ValueError):
+    """An array has a shape that the network, window or detector cannot take."""
+
+
+class ConfigError(MedswinError, ValueError):
+    """A config holds an unknown key, an unregistered name or a value outside its range."""
+
+
+class PackageError(MedswinError, ValueError):
+    """A model package is damaged, incomplete, or of a version that this medswin cannot read."""
+
+
+class WeightsError(MedswinError, ValueError):
+    """A weight file does not fit the network it was meant for."""

@@ -1,0 +1,25 @@
+"""Findings: what was noticed about a scan on its way through, for people to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Grade = Literal["note", "warn", "refuse"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One observation about a scan.
+
+    Attributes:
+        code: stable short name in kebab-case, for example ``"no-orientation"``.
+        grade: ``"note"`` (nothing to do), ``"warn"`` (check before use) or ``"refuse"`` (do not use the result).
+        message: one sentence in plain words, with the values and their units.
+        repair: what the user can do about it; empty where there is nothing to do.
+    """
+
+    code: str
+    grade: Grade
+    message: str
+    repair: str = ""

@@ -1,0 +1,92 @@
+"""Prediction: what inference hands to review, as plain arrays and words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medswin.errors import InputError
+from medswin.findings import Finding
+from medswin.labels import LabelSet
+
+Verdict = Literal["accept", "review", "reject", "not checked"]
+
+
+@dataclass(frozen=True)
+class OODResult:
+    """How unusual a scan is, beside held-out people on whom the limits were set.
+
+    Attributes:
+        verdict: ``"accept"``, ``"review"``, ``"reject"`` or ``"not checked"`` (the model brings no detector).
+        score: higher = more unusual; no unit.
+        limit: the score above which a scan is not accepted.
+        p_value: share of calibration people at least as unusual, counting this scan among them; in (0, 1].
+        people: number of people that the limit was set on. No claim finer than 1 / (people + 1) is made.
+        false_alarm_rate: share of scans like the training scans that will not be accepted.
+        reasons: sentences in plain words: what is unusual and what to do.
+        parts: score of each detector by its name.
+    """
+
+    verdict: Verdict
+    score: float = float("nan")
+    limit: float = float("nan")
+    p_value: float = float("nan")
+    people: int = 0
+    false_alarm_rate: float = float("nan")
+    reasons: tuple[str, ...] = ()
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A segmented scan.
+
+    Attributes:
+        case: name of the case, without folder and suffix.
+        labels: (X, Y, Z) uint8 label map on the scan's own grid.
+        affine: (4, 4) voxel index -> RAS+ position in mm, the scan's own.
+        label_set: names, colours and codes of the values in ``labels``.
+        ood: the verdict on the scan.
+        findings: what was noticed while reading and preparing the scan.
+        provenance: model name, version and package id, medswin version, settings, seconds.
+    """
+
+    case: str
+    labels: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+    label_set: LabelSet
+    ood: OODResult
+    findings: tuple[Finding, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 3 or np.shape(self.affine) != (4, 4):
+            raise InputError(
+                f"a prediction needs (X, Y, Z) labels and a (4, 4) affine, got {self.labels.shape} and "
+                f"{np.shape(self.affine)}",
+                where=self.case,
+            )
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel: the absolute determinant of the affine's 3x3 part."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of each structure in millilitres (1 ml = 1000 mm3), counted on the scan's own grid."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.label_set) + 1)
+        return {label.name: counts[label.value] * self.voxel_volume_mm3 / 1000.0 for label in self.label_set}
+
+    @property
+    def cut_off(self) -> tuple[str, ...]:
+        """Names of the structures that touch the edge of the scan, so that their volume may be too small."""
+        edge = np.unique(np.concatenate([f.ravel() for axis in range(3) for f in _faces(self.labels, axis)]))
+        return tuple(label.name for label in self.label_set if label.value in edge)
+
+
+def _faces(labels: NDArray[np.uint8], axis: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return labels.take(0, axis=axis), labels.take(-1, axis=axis)
