@@ -1,0 +1,67 @@
+"""What the README tells people to type exists, and its Python runs."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from medswin.cli.app import app
+
+
+def blocks(root: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (root / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+
+
+def typed(root: Path, program: str) -> list[list[str]]:
+    """Each command line of the README that starts this program, cut into words, without redirections."""
+    lines = [line for block in blocks(root, "sh") for line in block.splitlines() if not line.startswith("#")]
+    words = [shlex.split(line.split(" > ")[0], comments=True) for line in lines]
+    return [found[1:] for found in words if found and found[0] == program]
+
+
+def test_every_medswin_command_exists_with_its_options(root: Path) -> None:
+    lines = typed(root, "medswin")
+    assert len(lines) >= 5
+    for words in lines:
+        command = typer.main.get_command(app)
+        with command.make_context("medswin", [*words[:1], "--help"], resilient_parsing=True) as context:
+            while hasattr(command, "commands"):
+                command, words = command.commands[words[0]], words[1:]
+            with command.make_context("medswin", list(words), parent=context) as inner:
+                assert inner.args == []
+
+
+def test_every_make_target_exists(root: Path) -> None:
+    targets = {line.split(":")[0] for line in (root / "Makefile").read_text().splitlines() if re.match(r"^\w+:", line)}
+    assert {words[0] for words in typed(root, "make")} - targets == set()
+    assert {"demo", "test", "lint"} - targets == set()
+
+
+def test_every_linked_file_is_there(root: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (root / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (root / link).is_file()] == []
+
+
+def test_the_python_of_the_readme_runs(root: Path, hippocampus_dir: Path, tmp_path: Path, python: Callable) -> None:
+    scan = min((hippocampus_dir / "imagesTr").glob("*.nii.gz"))
+    shutil.copy(scan, tmp_path / "scan.nii.gz")
+    code = "\n".join(blocks(root, "python"))
+    done = python(f"import sys\nsys.path.insert(0, {str(root)!r})\n{code}\nprint(tuple(logits.shape))", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(1, 3, 80, 64, 64)"
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "README.md"])
+def test_papers_are_in_order(root: Path, name: str) -> None:
+    needed = {
+        "LICENSE": "Version 2.0, January 2004",
+        "NOTICE": "CC BY-SA 4.0",
+        "CITATION.cff": "cff-version: 1.2.0",
+        "CHANGELOG.md": "## [0.1.0]",
+        "README.md": "not a medical device",
+    }
+    assert needed[name] in (root / name).read_text(encoding="utf-8")
