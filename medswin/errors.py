@@ -36,3 +36,7 @@ class PackageError(MedswinError, ValueError):
 
 class WeightsError(MedswinError, ValueError):
     """A weight file does not fit the network it was meant for."""
+
+
+class TrainingError(MedswinError, RuntimeError):
+    """Training cannot go on: a loss that is not finite, or a run that does not fit its checkpoint."""

@@ -89,4 +89,5 @@ class Prediction:
 
 
 def _faces(labels: NDArray[np.uint8], axis: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    return labels.take(0, axis=axis), labels.take(-1, axis=axis)
+    across = np.moveaxis(labels, axis, 0)
+    return across[0], across[-1]

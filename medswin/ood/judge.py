@@ -1,0 +1,237 @@
+"""One verdict from several detectors, with one false-alarm rate in all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from medswin.errors import ConfigError, InputError, PackageError, ShapeError
+from medswin.ood import words
+from medswin.ood.calibration import Calibration
+from medswin.ood.contract import Features, as_features
+from medswin.ood.geometry import Geometry, GeometryRange
+from medswin.ood.scale import Scaled, Spec, fit_scaled, from_tensors, to_tensors
+from medswin.prediction import OODResult, Verdict
+
+FORMAT_VERSION = 1
+DEFAULT_DETECTORS: tuple[Spec, ...] = ("mahalanobis", "knn")
+UNLIKE = 1e6
+"""Score of a scan whose sizes are unlike the training scans: above all that a detector can give."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Says whether a scan is one that the model can be trusted on: accept, review or reject.
+
+    A scan's score is the largest of its detectors' scores on their common scale (`medswin.ood.scale`), or `UNLIKE`
+    where its field of view or spacing is unlike the training scans (`medswin.ood.geometry`). Calibration scans are
+    scored by the same rule, sizes included, and one p-value is taken of that one score, so that the rate of false
+    alarms holds for all parts together.
+
+    **accept** if the p-value is above the rate in force, else **review**, or **reject** if the sizes are unlike or
+    the score is far. The rate in force is ``false_alarm_rate``, or the smallest p-value that the calibration can give
+    where that is larger (fewer than ``1 / rate - 1`` people); every verdict then says so, and a scan more unusual
+    than all calibration people is never accepted. Of scans of new people that are exchangeable with the calibration
+    people, at most that share is not accepted, on average over calibration sets (`medswin.ood.calibration`).
+
+    A score is far if it lies beyond the most unusual calibration scan by as much as that lies above the middle one,
+    and by at least 1, the distance from the median to the 95 % quantile of training scans. This line only grades an
+    alarm: it carries no probability of its own.
+
+    Attributes:
+        detectors: fitted detectors with their scales.
+        geometry: sizes of the training scans.
+        calibration: scores of the calibration people.
+        false_alarm_rate: the rate that was asked for, in (0, 1).
+    """
+
+    detectors: tuple[Scaled, ...]
+    geometry: GeometryRange
+    calibration: Calibration
+    false_alarm_rate: float
+
+    @classmethod
+    def fit(
+        cls,
+        train_ND: ArrayLike | torch.Tensor,
+        calibration_ND: ArrayLike | torch.Tensor,
+        *,
+        train_people: Sequence[Hashable],
+        calibration_people: Sequence[Hashable],
+        train_geometry: Sequence[Geometry],
+        calibration_geometry: Sequence[Geometry],
+        detectors: Sequence[Spec] = DEFAULT_DETECTORS,
+        false_alarm_rate: float = 0.05,
+    ) -> Judge:
+        """Learn from training scans what is usual, and from held-out people where to draw the line.
+
+        Args:
+            train_ND: (N, D) features of the training scans, of at least three people.
+            calibration_ND: (M, D) features of scans of other people, who were used for nothing else.
+            train_people, calibration_people: the person of each scan.
+            train_geometry, calibration_geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of each scan.
+            detectors: registered names, or ``{"name": ..., "params": {...}}``.
+            false_alarm_rate: share of usual scans that may be flagged, in (0, 1).
+
+        Raises:
+            InputError: if a person is on both sides, a list has another length than its features, there are too few
+                people, or features are NaN or infinite.
+            ShapeError: if the features are not tables of one width.
+            ConfigError: for no detector, an unknown one, or a rate outside (0, 1).
+        """
+        train, held_out = as_features(train_ND), as_features(calibration_ND)
+        _check_rows("training", train, train_people, train_geometry)
+        _check_rows("calibration", held_out, calibration_people, calibration_geometry)
+        _check_plan(train_people, calibration_people, detectors, false_alarm_rate)
+        scaled = tuple(fit_scaled(spec, train, train_people) for spec in detectors)
+        ranges = GeometryRange.fit(train_geometry)
+        scores = [
+            UNLIKE if ranges.unlike(geometry) else max(part.score(feature_D) for part in scaled)
+            for feature_D, geometry in zip(held_out, calibration_geometry, strict=True)
+        ]
+        return cls(scaled, ranges, Calibration.fit(np.array(scores), calibration_people), false_alarm_rate)
+
+    @property
+    def rate(self) -> float:
+        """The false-alarm rate in force: what was asked for, or more where the calibration cannot reach that."""
+        return max(self.false_alarm_rate, self.calibration.p_value(UNLIKE))
+
+    @property
+    def far(self) -> float:
+        """The score beyond which a scan is rejected rather than sent to review."""
+        usual = self.calibration.scores[self.calibration.scores < UNLIKE]
+        top = float(usual[-1]) if len(usual) else UNLIKE
+        return top + max(top - self.calibration.middle, 1.0)
+
+    def judge(self, feature_D: ArrayLike | torch.Tensor, geometry: Geometry) -> OODResult:
+        """The verdict on one scan.
+
+        Args:
+            feature_D: (D,) feature of the scan, taken as the training scans' were.
+            geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of the scan, per RAS axis.
+
+        Returns:
+            The result; ``parts`` holds each detector's score on the common scale.
+
+        Raises:
+            ShapeError: if the feature has another width than those that the judge was fitted on.
+            InputError: if the feature is NaN or infinite, or a size is not positive.
+        """
+        feature = _one_row(feature_D)
+        parts = dict(zip(self._keys(), (part.score(feature) for part in self.detectors), strict=True))
+        unlike = self.geometry.unlike(geometry)
+        score = UNLIKE if unlike else max(parts.values())
+        p_value, rate = self.calibration.p_value(score), self.rate
+        verdict: Verdict = "accept" if p_value > rate else "reject" if unlike or score > self.far else "review"
+        limit = self.calibration.limit(rate)
+        reasons = self._reasons(verdict, score, unlike)
+        return OODResult(verdict, score, limit, p_value, self.calibration.people, rate, reasons, parts)
+
+    def _reasons(self, verdict: Verdict, score: float, unlike: tuple[str, ...]) -> tuple[str, ...]:
+        calibration, wanted = self.calibration, self.false_alarm_rate
+        found = [*unlike] if unlike else [words.rank(calibration, score, verdict == "accept")]
+        if verdict == "reject" and not unlike:
+            found.append(words.far())
+        if 1 / (calibration.people + 1) > wanted:
+            found.append(words.too_few(calibration.people, wanted, self.rate))
+        elif self.rate > wanted:
+            people = calibration.as_unusual(UNLIKE)
+            found.append(words.unlike_people(people, calibration.people, wanted, self.rate))
+        return tuple(found)
+
+    def _keys(self) -> list[str]:
+        names = [part.name for part in self.detectors]
+        places = [names[: i + 1].count(name) for i, name in enumerate(names)]
+        return [name if names.count(name) == 1 else f"{name}-{i}" for name, i in zip(names, places, strict=True)]
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """The judge as JSON and tensors (float64), without names of people."""
+        rows: list[dict[str, Any]] = []
+        tensors: dict[str, torch.Tensor] = {}
+        for i, part in enumerate(self.detectors):
+            row, arrays = part.to_parts()
+            rows.append(row)
+            tensors |= to_tensors(arrays, f"detector.{i}")
+        kept = self.calibration
+        tensors |= to_tensors({"scores": kept.scores, "weights": kept.weights}, "calibration")
+        return {
+            "format_version": FORMAT_VERSION,
+            "false_alarm_rate": self.false_alarm_rate,
+            "calibration_people": kept.people,
+            "geometry": self.geometry.to_json(),
+            "detectors": rows,
+        }, tensors
+
+    @classmethod
+    def from_parts(cls, row: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Judge:
+        """The judge whose `to_parts` this is; its results are the same to the last bit.
+
+        Raises:
+            PackageError: if a part is missing or malformed, or of a newer format version.
+        """
+        version = row.get("format_version")
+        if version != FORMAT_VERSION:
+            raise PackageError(
+                f"the detector part has format version {version!r}, this medswin reads {FORMAT_VERSION}",
+                repair="update medswin, or get the package again",
+            )
+        try:
+            detectors = tuple(
+                Scaled.from_parts(part, from_tensors(tensors, f"detector.{i}"))
+                for i, part in enumerate(row["detectors"])
+            )
+            kept = from_tensors(tensors, "calibration")
+            calibration = Calibration(kept["scores"], kept["weights"], int(row["calibration_people"]))
+            ranges = GeometryRange.from_json(row["geometry"])
+            return cls(detectors, ranges, calibration, float(row["false_alarm_rate"]))
+        except (ConfigError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise PackageError(
+                f"the detector part is damaged ({error})", repair="get the model package again"
+            ) from error
+
+
+def not_checked() -> OODResult:
+    """The result for a model whose package brings no detector."""
+    return OODResult(
+        "not checked",
+        reasons=("this model brings no detector: compare the scan with those that the model was trained on",),
+    )
+
+
+def _one_row(feature_D: ArrayLike | torch.Tensor) -> Features:
+    shape = tuple(feature_D.shape) if isinstance(feature_D, torch.Tensor) else np.shape(feature_D)
+    if len(shape) != 1:
+        raise ShapeError(f"one scan is judged at a time: its feature must have the shape (D,), got {shape}")
+    row_1D = feature_D[None] if isinstance(feature_D, torch.Tensor) else np.asarray(feature_D)[None]
+    feature: Features = as_features(row_1D)[0]
+    return feature
+
+
+def _check_rows(side: str, table_ND: Features, people: Sequence[Hashable], geometries: Sequence[Geometry]) -> None:
+    if not len(table_ND) == len(people) == len(geometries):
+        raise InputError(
+            f"{side}: {len(table_ND)} features, {len(people)} people and {len(geometries)} geometries must be as many",
+            repair="give the person and the geometry of each scan",
+        )
+    if len(table_ND) == 0:
+        raise InputError(f"{side}: no scan was given", repair="hold people out of training for calibration")
+
+
+def _check_plan(
+    train_people: Sequence[Hashable], calibration_people: Sequence[Hashable], detectors: Sequence[Spec], rate: float
+) -> None:
+    shared = set(map(str, train_people)) & set(map(str, calibration_people))
+    if shared:
+        raise InputError(
+            f"{len(shared)} people are among the training and the calibration scans",
+            repair="split by person, so that nobody is on both sides",
+        )
+    if not detectors:
+        raise ConfigError("a verdict needs at least one detector", repair="name one, for example mahalanobis")
+    if not 0 < rate < 1:
+        raise ConfigError(f"false_alarm_rate must lie between 0 and 1, got {rate}", repair="use 0.05")

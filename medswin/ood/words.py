@@ -1,0 +1,52 @@
+"""The reasons for a verdict, in sentences for a clinician."""
+
+from __future__ import annotations
+
+import math
+
+from medswin.ood.calibration import Calibration
+
+
+def rank(calibration: Calibration, score: float, accepted: bool) -> str:
+    """Where the scan stands among the calibration people; a person whose scans lie on both sides is not counted."""
+    as_unusual = calibration.as_unusual(score)
+    people = f"of the {plural(calibration.people)} it was calibrated on"
+    if accepted:
+        return f"like the training scans: {_whole(as_unusual)} {people} were at least as unusual"
+    return f"less like the training scans than {_whole(calibration.people - as_unusual)} {people}"
+
+
+def far() -> str:
+    """Said of a rejected scan."""
+    return "far beyond every scan it was calibrated on: do not use the result"
+
+
+def too_few(people: int, wanted_rate: float, rate: float) -> str:
+    """Said with every verdict of a model that was calibrated on too few people for the rate that was asked for."""
+    needed = math.ceil(1.0 / wanted_rate - 1e-9) - 1
+    return (
+        f"calibrated on {plural(people)} only: false alarms may reach {percent(rate)}, and a limit of "
+        f"{percent(wanted_rate)} needs {plural(needed)} or more"
+    )
+
+
+def unlike_people(people: float, of: int, wanted_rate: float, rate: float) -> str:
+    """Said where calibration people themselves broke the rule on sizes, so often that the rate cannot be kept."""
+    return (
+        f"{people:.3g} of the {of} people it was calibrated on had sizes unlike the training scans too: false alarms "
+        f"may reach {percent(rate)} instead of {percent(wanted_rate)}"
+    )
+
+
+def percent(rate: float) -> str:
+    """A share as people read it: 0.125 -> ``"12.5 %"``."""
+    return f"{100 * rate:.3g} %"
+
+
+def plural(people: int) -> str:
+    """``"1 person"``, ``"40 people"``."""
+    return "1 person" if people == 1 else f"{people} people"
+
+
+def _whole(people: float) -> int:
+    return math.floor(people + 1e-9)
