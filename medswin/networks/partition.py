@@ -82,6 +82,7 @@ class Partition:
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is cached while predicting must serve training too
 def _visible(part: Partition, mask_pads: bool) -> Tensor | None:
     regions = torch.zeros(1, *part.padded, 1, dtype=torch.long)
     for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
@@ -102,6 +103,7 @@ def _visible(part: Partition, mask_pads: bool) -> Tensor | None:
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)
 def relative_index(window: Triple, full: Triple) -> Tensor:
     """Row of a relative position table for each pair of tokens: (N, N) for a window of ``window`` tokens.
 

@@ -11,7 +11,7 @@ from medswin.errors import ConfigError
 from medswin.networks.blocks.conv import Norm
 from medswin.networks.contract import Decoder, Encoder, Triple
 from medswin.networks.decoders.unetr import UNETRDecoder
-from medswin.networks.encoders.swin import PerStage, SwinEncoder
+from medswin.networks.encoders.swin import Strides, SwinEncoder, Windows
 
 COMPAT = (None, "monai-1.5")
 
@@ -67,6 +67,7 @@ class SwinUNETR(Segmenter):
         out_channels: classes, the background included.
         patch_size, depths, num_heads, window_size, merge_strides, feature_size, mlp_ratio, qkv_bias, drop_rate,
             attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample: see `SwinEncoder`.
+        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
         norm_name: norm of the decoder: MONAI's name, or (name, arguments).
         spatial_dims: 3.
         compat: ``"monai-1.5"`` reproduces MONAI 1.6.1, its flaws included (pads are seen, clipped windows read wrong
@@ -86,7 +87,7 @@ class SwinUNETR(Segmenter):
         patch_size: int | Sequence[int] = 2,
         depths: Sequence[int] = (2, 2, 2, 2),
         num_heads: Sequence[int] | None = None,
-        window_size: PerStage | None = None,
+        window_size: Windows | None = None,
         qkv_bias: bool = True,
         mlp_ratio: float = 4.0,
         feature_size: int = 24,
@@ -99,7 +100,8 @@ class SwinUNETR(Segmenter):
         use_checkpoint: bool = False,
         spatial_dims: int = 3,
         downsample: str | Callable[..., nn.Module] = "merging",
-        merge_strides: PerStage = 2,
+        merge_strides: Strides = 2,
+        finest_width: int | None = None,
         compat: str | None = None,
     ) -> None:
         if spatial_dims != 3:
@@ -125,7 +127,8 @@ class SwinUNETR(Segmenter):
             downsample=downsample,
             monai=compat is not None,
         )
-        super().__init__(encoder, UNETRDecoder(encoder.channels, encoder.strides, norm_name), out_channels)
+        decoder = UNETRDecoder(encoder.channels, encoder.strides, norm_name, finest_width)
+        super().__init__(encoder, decoder, out_channels)
 
 
 def segmenter(encoder: dict[str, Any], decoder: dict[str, Any], in_channels: int, out_channels: int) -> Segmenter:

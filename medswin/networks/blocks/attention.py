@@ -36,7 +36,9 @@ class WindowAttention(nn.Module):
     ) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"{dim} channels cannot be shared among {heads} heads", repair="make heads divide channels")
+            raise ConfigError(
+                f"{dim} channels cannot be shared among {heads} heads", repair="make the heads divide the channels"
+            )
         self.heads, self.bias, self.attn_drop, self.mask_pads = heads, bias, attn_drop, mask_pads
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
@@ -54,7 +56,7 @@ class WindowAttention(nn.Module):
 
     def _added(self, part: Partition, q: Tensor) -> Tensor:
         """What is added to the attention logits: (heads, N, N), or (M, heads, N, N) where some pairs are hidden."""
-        bias = self.bias(part.window)
+        bias: Tensor = self.bias(part.window)
         visible = part.visible(self.mask_pads)
         if visible is not None:
             bias = torch.where(visible[:, None].to(q.device), bias, float("-inf"))

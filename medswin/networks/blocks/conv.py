@@ -38,8 +38,9 @@ class ResidualConv(nn.Module):
 
     def forward(self, x_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) -> (B, out_channels, D, H, W)."""
-        x = self.act(self.norm1(self.conv1(x_BCDHW)))
-        return self.act(self.norm2(self.conv2(x)) + self.skip(x_BCDHW))
+        x: Tensor = self.act(self.norm1(self.conv1(x_BCDHW)))
+        x = self.act(self.norm2(self.conv2(x)) + self.skip(x_BCDHW))
+        return x
 
 
 class UpBlock(nn.Module):
@@ -59,4 +60,5 @@ class UpBlock(nn.Module):
 
     def forward(self, x_BCDHW: Tensor, skip_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) and (B, out_channels, D*s, H*s, W*s) -> the skip's shape."""
-        return self.conv(torch.cat([self.up(x_BCDHW), skip_BCDHW], dim=1))
+        x: Tensor = self.conv(torch.cat([self.up(x_BCDHW), skip_BCDHW], dim=1))
+        return x

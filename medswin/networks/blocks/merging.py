@@ -63,4 +63,5 @@ class PatchMerging(nn.Module):
         x = F.pad(x_BDHWC, (0, 0, 0, c, 0, b, 0, a)) if a or b or c else x_BDHWC
         d, h, w = self.stride
         lattices = [x[:, i::d, j::h, k::w] for i, j, k in self.offsets]
-        return self.reduction(self.norm(torch.cat(lattices, dim=-1)))
+        merged: Tensor = self.reduction(self.norm(torch.cat(lattices, dim=-1)))
+        return merged

@@ -52,8 +52,9 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x_BDHWC: Tensor, part: Partition) -> Tensor:
         """(B, *part.grid, C) -> the same shape."""
-        x = x_BDHWC + self.drop_path(self.attention(self.norm1(x_BDHWC), part))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x: Tensor = x_BDHWC + self.drop_path(self.attention(self.norm1(x_BDHWC), part))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
 
 
 def init_linear(module: nn.Module) -> None:

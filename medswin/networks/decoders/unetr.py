@@ -18,20 +18,28 @@ class UNETRDecoder(Decoder):
     """From the bottleneck up to the image's resolution, one step per feature.
 
     Every feature passes a residual convolution on its way in, but for the second coarsest, which is used raw (so in
-    the published network). The finest step has as many channels as the first tokens.
+    the published network).
 
     Args:
         channels: channels of the encoder's features.
         strides: strides of the encoder's features.
         norm: MONAI's name of a norm, or (name, arguments).
+        finest_width: channels at the image's own resolution, where most of the time goes; as many as the first tokens
+            have where None.
     """
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[Triple], norm: Norm = "instance") -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[Triple],
+        norm: Norm = "instance",
+        finest_width: int | None = None,
+    ) -> None:
         super().__init__()
         if len(channels) != len(strides) or len(channels) < 3:
             raise ConfigError(f"the decoder takes at least three features, got {channels} at strides {strides}")
-        self.out_channels = channels[1]
-        widths = [channels[1], *channels[1:]]
+        self.out_channels = finest_width or channels[1]
+        widths = [self.out_channels, *channels[1:]]
         last = len(channels) - 1
         self.skips = nn.ModuleList(
             nn.Identity() if i == last - 1 else ResidualConv(channels[i], widths[i], norm) for i in range(last + 1)

@@ -22,7 +22,8 @@ from medswin.networks.blocks.transformer import TransformerBlock, init_linear
 from medswin.networks.contract import Encoder, Triple, triple
 from medswin.networks.partition import Partition
 
-PerStage = int | Sequence[int] | Sequence[int | Sequence[int]]
+Windows = int | Sequence[int] | Sequence[int | Sequence[int]]
+Strides = int | Sequence[int | Sequence[int]]
 
 
 class SwinEncoder(Encoder):
@@ -35,7 +36,8 @@ class SwinEncoder(Encoder):
         num_heads: heads per stage; 3, 6, 12, ... where None.
         window_size: tokens of a window: one number, one per axis, or one such entry per stage.
         patch_size: voxels of a patch, one number or one per axis.
-        merge_strides: tokens merged at the end of a stage: one number, or per stage one number or one per axis.
+        merge_strides: tokens merged at the end of a stage: one number, or one entry per stage (a number, or one per
+            axis).
         mlp_ratio, qkv_bias: of every block.
         drop_rate, attn_drop_rate, dropout_path_rate: dropouts, 0 to 1; the last rises linearly from block to block.
         normalize: layer-normalise every feature over its channels (without parameters) before it is handed out.
@@ -55,9 +57,9 @@ class SwinEncoder(Encoder):
         feature_size: int = 24,
         depths: Sequence[int] = (2, 2, 2, 2),
         num_heads: Sequence[int] | None = None,
-        window_size: PerStage = 7,
+        window_size: Windows = 7,
         patch_size: int | Sequence[int] = 2,
-        merge_strides: PerStage = 2,
+        merge_strides: Strides = 2,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
         drop_rate: float = 0.0,
@@ -83,7 +85,7 @@ class SwinEncoder(Encoder):
         self.patch_norm = nn.LayerNorm(feature_size) if patch_norm else None
         self.drop = nn.Dropout(drop_rate)
         rates = torch.linspace(0, dropout_path_rate, sum(depths), device="cpu").tolist()
-        windows = _per_stage(window_size, stages, "window_size")
+        windows = _windows(window_size, stages)
         self.stages = nn.ModuleList()
         for i, (depth, window) in enumerate(zip(depths, windows, strict=True)):
             blocks = [
@@ -108,7 +110,7 @@ class SwinEncoder(Encoder):
         self.apply(init_linear)
 
     def embed(self, x_BCDHW: Tensor) -> Tensor:
-        tokens = self.patch(x_BCDHW)
+        tokens: Tensor = self.patch(x_BCDHW)
         if self.patch_norm is not None:
             tokens = self.patch_norm(tokens.movedim(1, -1)).movedim(-1, 1)
         return tokens
@@ -160,16 +162,19 @@ def _times(a: Triple, b: Triple) -> Triple:
     return a[0] * b[0], a[1] * b[1], a[2] * b[2]
 
 
-def _per_stage(value: PerStage, stages: int, name: str) -> list[Triple]:
-    """One entry for all stages (a number, or three for the axes), or a list with one entry per stage.
+def _windows(value: Windows, stages: int) -> list[Triple]:
+    """One window for all stages (a number, or one per axis as in MONAI), or a list of such entries, one per stage."""
+    if isinstance(value, int) or all(isinstance(v, int) for v in value):
+        return [triple(value, "window_size")] * stages  # type: ignore[arg-type]
+    return _per_stage(value, stages, "window_size")
 
-    A list of plain numbers is read per axis where it has three, as MONAI does; per stage use nested lists.
-    """
-    if isinstance(value, int) or (len(value) == 3 and all(isinstance(v, int) for v in value)):
-        return [triple(value, name)] * stages  # type: ignore[arg-type]
-    if len(value) != stages:
-        raise ConfigError(f"{name} has {len(value)} entries for {stages} stages", where=name)
-    return [triple(v, name) for v in value]
+
+def _per_stage(value: int | Sequence[int | Sequence[int]], stages: int, name: str) -> list[Triple]:
+    """One number for all stages, or one entry per stage, each a number or one per axis."""
+    entries = [value] * stages if isinstance(value, int) else list(value)
+    if len(entries) != stages:
+        raise ConfigError(f"{name} has {len(entries)} entries for {stages} stages", where=name)
+    return [triple(entry, name) for entry in entries]
 
 
 def _check(stages: int, heads: Sequence[int], **rates: float) -> None:

@@ -1,0 +1,93 @@
+"""What every registered encoder promises. A new one needs a line in ENCODERS, and one here only if it has needs."""
+
+import copy
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from medswin.errors import ShapeError
+from medswin.networks import DECODERS, ENCODERS
+
+SMALL = {"swin": {"feature_size": 12, "depths": (2, 2), "window_size": (2, 4, 3)}}
+
+
+@pytest.fixture(params=sorted(ENCODERS))
+def encoder(request):
+    torch.manual_seed(0)
+    return ENCODERS.build(request.param, in_channels=2, **SMALL.get(request.param, {})).eval()
+
+
+def image(encoder, batch=1, times=(3, 2, 4)):
+    return torch.randn(batch, encoder.channels[0], *(d * t for d, t in zip(encoder.divisor, times, strict=True)))
+
+
+def test_features_have_the_promised_channels_and_strides(encoder):
+    x = image(encoder)
+    features = encoder(x)
+    assert features[0] is x
+    assert encoder.strides[0] == (1, 1, 1)
+    assert len(features) == len(encoder.channels) == len(encoder.strides)
+    for feature, channels, stride in zip(features, encoder.channels, encoder.strides, strict=True):
+        size = tuple(s // step for s, step in zip(x.shape[2:], stride, strict=True))
+        assert tuple(feature.shape) == (1, channels, *size)
+
+
+def test_forward_is_embed_then_encode(encoder):
+    x = image(encoder)
+    for whole, part in zip(encoder(x)[1:], encoder.encode(encoder.embed(x)), strict=True):
+        assert torch.equal(whole, part)
+
+
+def test_every_parameter_gets_a_gradient(encoder):
+    encoder.train()
+    sum(feature.square().sum() for feature in encoder(image(encoder, 2))[1:]).backward()
+    silent = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    # a shift that every feature is normalised by cannot be seen in their squares; nothing else may be silent
+    assert not silent
+
+
+@torch.inference_mode()
+def test_batch_items_do_not_know_each_other(encoder):
+    x = image(encoder, 2)
+    for both, alone in zip(encoder(x)[1:], encoder(x[:1])[1:], strict=True):
+        torch.testing.assert_close(both[:1], alone)
+
+
+def test_builds_on_the_meta_device(encoder):
+    with torch.device("meta"):
+        clone = type(encoder)(2, **SMALL.get("swin", {}))
+    assert [p.shape for p in clone.parameters()] == [p.shape for p in encoder.parameters()]
+
+
+def test_an_odd_size_is_answered_with_its_repair(encoder):
+    x = image(encoder)[..., :-1]
+    with pytest.raises(ShapeError, match="pad to"):
+        encoder(x)
+
+
+@torch.inference_mode()
+def test_weights_survive_a_file(encoder, tmp_path):
+    save_file(encoder.state_dict(), tmp_path / "encoder.safetensors")
+    clone = copy.deepcopy(encoder)
+    for p in clone.parameters():
+        p.zero_()
+    clone.load_state_dict(load_file(tmp_path / "encoder.safetensors"))
+    x = image(encoder)
+    assert all(torch.equal(a, b) for a, b in zip(encoder(x), clone(x), strict=True))
+
+
+@torch.inference_mode()
+def test_bf16_is_close_to_fp32(encoder):
+    x = image(encoder)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = encoder(x)
+    for a, b in zip(encoder(x)[1:], low[1:], strict=True):
+        assert (a - b.float()).norm() / a.norm() < 0.05
+
+
+@pytest.mark.parametrize("name", sorted(DECODERS))
+def test_every_decoder_takes_it(encoder, name):
+    decoder = DECODERS.build(name, channels=encoder.channels, strides=encoder.strides)
+    x = image(encoder)
+    assert decoder(encoder(x)).shape == (1, decoder.out_channels, *x.shape[2:])

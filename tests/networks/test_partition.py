@@ -1,0 +1,58 @@
+"""Cutting a grid into windows: pictures, an inverse, and who may see whom."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medswin.networks.partition import Partition, relative_index
+
+sizes = st.tuples(*[st.integers(1, 7)] * 3)
+
+
+@given(grid=sizes, window=sizes, shift=st.tuples(*[st.integers(0, 3)] * 3))
+def test_join_undoes_cut(grid, window, shift):
+    part = Partition.fit(grid, window, tuple(min(s, w - 1) for s, w in zip(shift, window, strict=True)))
+    x = torch.arange(2 * grid[0] * grid[1] * grid[2] * 3.0).reshape(2, *grid, 3)
+    assert torch.equal(part.join(part.cut(x)), x)
+
+
+def test_cut_keeps_neighbours_together():
+    """A 2x4 grid in windows of 2x2: the left four tokens, then the right four."""
+    x = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]]).reshape(1, 1, 2, 4, 1)
+    windows = Partition.fit((1, 2, 4), (1, 2, 2)).cut(x)[0, :, :, 0]
+    assert windows.tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+
+
+def test_a_bar_spans_its_axis():
+    x = torch.arange(6).reshape(1, 1, 2, 3, 1)
+    assert Partition.fit((1, 2, 3), (1, 1, 9)).cut(x)[0, :, :, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_shifted_windows_do_not_see_across_the_edge():
+    """A line of four, windows of two, shifted by one: the last window holds tokens 3 and 0, strangers."""
+    part = Partition.fit((1, 1, 4), (1, 1, 2), (0, 0, 1))
+    assert part.cut(torch.arange(4).reshape(1, 1, 1, 4, 1))[0, :, :, 0].tolist() == [[1, 2], [3, 0]]
+    assert part.visible().tolist() == [[[True, True], [True, True]], [[True, False], [False, True]]]
+
+
+def test_pads_are_hidden_unless_asked():
+    """A line of three, windows of two: the second window holds token 2 and a pad."""
+    part = Partition.fit((1, 1, 3), (1, 1, 2))
+    assert part.visible(mask_pads=False) is None
+    assert part.visible().tolist() == [[[True, True], [True, True]], [[True, False], [False, True]]]
+
+
+def test_a_window_over_the_whole_axis_is_not_shifted():
+    assert Partition.fit((3, 8, 4), (4, 4, 4), (2, 2, 2)) == Partition((3, 8, 4), (3, 4, 4), (0, 2, 0))
+
+
+@given(window=sizes, full=sizes)
+def test_relative_index_of_a_clipped_window_is_the_full_windows_own(window, full):
+    """Naive twin: the row of a pair is told by its offset alone, whatever the window was clipped to."""
+    window = tuple(min(w, f) for w, f in zip(window, full, strict=True))
+    index = relative_index(window, full)
+    tokens = [(i, j, k) for i in range(window[0]) for j in range(window[1]) for k in range(window[2])]
+    for a, p in enumerate(tokens[:5]):
+        for b, q in enumerate(tokens[:5]):
+            d, h, w = (p[n] - q[n] + full[n] - 1 for n in range(3))
+            assert index[a, b] == (d * (2 * full[1] - 1) + h) * (2 * full[2] - 1) + w
