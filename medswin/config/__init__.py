@@ -1,0 +1,10 @@
+"""Configs: YAML to checked settings to a run. The only room that knows pydantic and yaml.
+
+A config names parts by their registered names and gives numbers; nothing in it is imported or evaluated.
+"""
+
+from medswin.config.load import load
+from medswin.config.schema import Config
+from medswin.config.train import train
+
+__all__ = ["Config", "load", "train"]

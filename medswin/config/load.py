@@ -1,0 +1,77 @@
+"""YAML and ``--set`` to a checked config, with errors that people can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from medswin.config.schema import Config
+from medswin.errors import ConfigError
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a config and change it by ``a.b=value`` overrides, whose values are read as YAML.
+
+    Raises:
+        ConfigError: for a file that cannot be read, an unknown key, an unregistered name, a value of the wrong kind.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=path, repair="check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not YAML ({_first_line(error)})", where=path, repair="mend that line") from error
+    if not isinstance(values, dict):
+        raise ConfigError("holds no keys", where=path, repair="start from a shipped config: medswin config show NAME")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(row) for row in error.errors()), where=path) from error
+    except ConfigError as error:
+        raise ConfigError(str(error), where=path) from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    *parents, last = key.strip().split(".")
+    if not sign or not last or not all(parents):
+        raise ConfigError(f"is not KEY=VALUE: {override!r}", where="--set", repair="write it as training.max_steps=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r} is not a YAML value", where=f"--set {key}") from error
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{parent!r} holds no keys", where=f"--set {key}", repair="see medswin config show")
+    values[last] = value
+
+
+def _explain(row: Any) -> str:
+    place = ".".join(str(part) for part in row["loc"])
+    if row["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{place} is not a key; known there: {', '.join(_keys(row['loc'][:-1]))}"
+    if row["type"] in ("missing", "missing_argument"):
+        return f"{place} is missing"
+    reason = str(row["msg"]).removeprefix("Value error, ")
+    return f"{place}: {reason}" + (f", got {row['input']!r}" if row["type"] != "value_error" else "")
+
+
+def _keys(place: Sequence[Any]) -> list[str]:
+    section: Any = Config
+    for part in place:
+        section = section.model_fields[part].annotation
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return list(section.model_fields)
+    return list(getattr(section, "__dataclass_fields__", {}))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())

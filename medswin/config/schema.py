@@ -1,0 +1,143 @@
+"""What a config may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from medswin.errors import ConfigError
+from medswin.labels import PALETTE, Code, Label, LabelSet
+from medswin.losses import LOSSES
+from medswin.networks import NETWORKS
+from medswin.ood import DETECTORS
+from medswin.registry import Registry
+from medswin.training import Recipe
+from medswin.transforms import AUGMENTATIONS, Preprocessing
+
+
+class Strict(BaseModel):
+    """A section in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _part(registry: Registry[Any], **given: Any) -> Any:
+    """The type of ``{"name": ..., **parameters}`` for a registered part; ``given`` is what the run adds itself."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        params = dict(value)
+        if "name" not in params:
+            raise ValueError(f"name is missing; use one of: {', '.join(sorted(registry))}")
+        registry.check(params.pop("name"), {**params, **given})
+        return value
+
+    return Annotated[dict[str, Any], AfterValidator(check)]
+
+
+class Data(Strict):
+    """Which scans, and who is who.
+
+    ``group`` says which cases are of one person: ``{by: case}``, ``{by: pairs}`` (ids 2k-1 and 2k),
+    ``{by: pattern, pattern: REGEX}`` or ``{by: table, file: CSV}``. ``validation`` and ``calibration`` are shares of
+    all people.
+    """
+
+    folder: Path | None = None
+    group: dict[str, str] = Field(default_factory=lambda: {"by": "case"})
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    calibration: float = Field(default=0.3, ge=0, lt=1)
+    seed: int = 0
+
+
+class Structure(Strict):
+    """A structure by the name that the data set gives it, with what reports call it."""
+
+    dataset_name: str
+    name: str
+    color: tuple[int, int, int] | None = None
+    code: tuple[str, str, str] | None = None
+    modifier: tuple[str, str, str] | None = None
+
+    def label(self, value: int) -> Label:
+        """The structure as voxel value ``value``; codes are (value, scheme, meaning)."""
+        return Label(
+            value,
+            self.name,
+            self.color or PALETTE[(value - 1) % len(PALETTE)],
+            Code(*self.code) if self.code else None,
+            Code(*self.modifier) if self.modifier else None,
+        )
+
+
+class Window(Strict):
+    """Window inference: of validation, of the OOD features, and of the package."""
+
+    roi_size: tuple[int, int, int] | None = None
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    mode: Literal["gaussian", "constant"] = "gaussian"
+    mirror_axes: tuple[int, ...] = ()
+
+
+class OOD(Strict):
+    """The judge: detectors by name, and the share of usual scans that may be flagged."""
+
+    detectors: list[str | dict[str, Any]] = Field(default=["mahalanobis", "knn"], min_length=1)
+    false_alarm_rate: float = Field(default=0.05, gt=0, lt=1)
+
+    def model_post_init(self, context: Any) -> None:
+        """Check the detectors' names and parameters against the registry."""
+        for entry in self.detectors:
+            spec: dict[str, Any] = {"name": entry} if isinstance(entry, str) else entry
+            DETECTORS.check(str(spec.get("name")), dict(spec.get("params", {})))
+
+
+class Tracking(Strict):
+    """MLflow: ``uri`` of a server or store, None for an SQLite file beside the run's folder, ``off`` for nothing."""
+
+    uri: str | None = None
+    experiment: str = "medswin"
+
+
+class About(Strict):
+    """Words for the model card."""
+
+    intended_use: str = ""
+    limits: str = ""
+    data: str = ""
+    recipe: str = ""
+
+
+class Config(Strict):
+    """A training run, from data to package."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = "1.0.0"
+    licence: str = "not stated"
+    about: About = About()
+    data: Data = Data()
+    structures: list[Structure] | None = None
+    preprocessing: Preprocessing = Preprocessing()
+    augmentation: _part(AUGMENTATIONS, patch_size=(1, 1, 1)) = {"name": "none"}  # type: ignore[valid-type]
+    network: _part(NETWORKS, in_channels=1, out_channels=2)  # type: ignore[valid-type]
+    loss: _part(LOSSES) = {"name": "dice_ce"}  # type: ignore[valid-type]
+    training: Recipe
+    window: Window = Window()
+    ood: OOD = OOD()
+    tracking: Tracking = Tracking()
+
+    def label_set(self, dataset_names: dict[str, int]) -> LabelSet:
+        """The structures of a data set under the names that this config gives them."""
+        ordered = sorted((value, name) for name, value in dataset_names.items() if value > 0)
+        if self.structures is None:
+            return LabelSet.from_names([name for _, name in ordered])
+        given = {row.dataset_name.casefold(): row for row in self.structures}
+        missing = [name for _, name in ordered if name.casefold() not in given]
+        if missing or len(given) != len(ordered):
+            raise ConfigError(
+                f"the data set has the structures {[name for _, name in ordered]}, the config {sorted(given)}",
+                where="structures",
+                repair="give each structure of the data set one entry, or leave the section out",
+            )
+        return LabelSet(tuple(given[name.casefold()].label(value) for value, name in ordered))

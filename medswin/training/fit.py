@@ -1,0 +1,91 @@
+"""Fit: one training run of a segmenter under a recipe, resumable after any stop."""
+
+from __future__ import annotations
+
+import warnings
+
+import lightning as L
+from safetensors.torch import load_file
+from torch import nn
+
+from medswin.errors import ConfigError
+from medswin.networks import Segmenter
+from medswin.networks.precision import has_bf16
+from medswin.tracking import Tracker
+from medswin.training.callback import Keeper, RunFiles
+from medswin.training.data import TrainingData
+from medswin.training.module import SegmentationModule
+from medswin.training.recipe import Recipe
+from medswin.training.validation import Validation
+
+
+def fit(
+    network: Segmenter,
+    loss: nn.Module,
+    recipe: Recipe,
+    data: TrainingData,
+    validation: Validation,
+    files: RunFiles,
+    tracker: Tracker,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> bool:
+    """Train until the budget is used up or ``recipe.stop_at_step`` is reached.
+
+    At the end ``network`` holds the chosen weights, which also lie at ``files.chosen``.
+
+    Args:
+        resume: go on from ``files.checkpoint`` (read with ``weights_only=True``) where there is one.
+        progress: show a progress bar.
+
+    Returns:
+        Whether the run got to its end.
+
+    Raises:
+        ConfigError: if the folder holds a run that was not to be resumed, or its checkpoint does not fit the network.
+        TrainingError: if the loss stops being finite.
+    """
+    if files.checkpoint.exists() and not resume:
+        raise ConfigError(
+            "a run is in this folder already", where=files.folder, repair="add --resume, or use another folder -o"
+        )
+    if not files.chosen.exists():
+        trainer = _trainer(recipe, Keeper(recipe, validation, files, tracker), progress)
+        module = SegmentationModule(network, loss, recipe)
+        checkpoint = files.checkpoint if files.checkpoint.exists() else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers does not apply here
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            except (RuntimeError, KeyError) as error:
+                if checkpoint is None or "state_dict" not in str(error):
+                    raise
+                raise ConfigError(
+                    "the checkpoint was made for another network",
+                    where=checkpoint,
+                    repair="resume with the config of the run, or use another folder -o",
+                ) from error
+        if trainer.interrupted or module.progress < 1:
+            return False
+        files.best.replace(files.chosen)
+    network.load_state_dict(load_file(files.chosen))
+    network.eval()
+    return True
+
+
+def _trainer(recipe: Recipe, keeper: Keeper, progress: bool) -> L.Trainer:
+    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16("cpu"))
+    return L.Trainer(
+        max_steps=recipe.max_steps,
+        precision="bf16-mixed" if bf16 else "32-true",
+        gradient_clip_val=recipe.clip_norm,
+        callbacks=[keeper],
+        enable_progress_bar=progress,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        logger=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        default_root_dir=keeper.files.folder,
+    )

@@ -1,0 +1,75 @@
+"""The Lightning module that trains a segmenter."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from medswin.networks import Segmenter
+from medswin.training.nan import explain
+from medswin.training.recipe import Recipe
+
+
+class SegmentationModule(L.LightningModule):
+    """AdamW on a segmenter, with a running mean of its weights.
+
+    Args:
+        network: the segmenter to train, changed in place.
+        loss: (logits, labels) -> scalar.
+        recipe: the numbers.
+
+    ``ema`` holds the running mean of the weights; it is what gets validated and shipped.
+    """
+
+    def __init__(self, network: Segmenter, loss: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network, self.loss, self.recipe = network, loss, recipe
+        self.ema = copy.deepcopy(network).requires_grad_(False).eval()
+        self.minutes = 0.0
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        # Dropout must not depend on how often a run was stopped: its randomness is a function of the step alone.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank)
+        rate = self.recipe.rate(self.progress)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        loss: Tensor = self.loss(self.network(batch["image"]).float(), batch["label"])
+        if not torch.isfinite(loss):
+            raise explain(self.network, batch, self.global_step)
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget used, 0 to 1."""
+        return self.recipe.progress(self.global_step, self.minutes)
+
+    def average(self) -> None:
+        """Take the weights after an optimiser step into their running mean."""
+        # The mean of the first steps would hold the random weights for long: let the decay rise to its value.
+        decay = min(self.recipe.ema_decay, self.global_step / (self.global_step + 10))
+        with torch.no_grad():
+            for mean, now in zip(self.ema.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1.0 - decay)
+                else:
+                    mean.copy_(now)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["minutes"] = self.minutes
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.minutes = float(checkpoint["minutes"])

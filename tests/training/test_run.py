@@ -1,0 +1,111 @@
+"""Whole runs on a tiny data set: to the package, stopped and resumed, and what goes wrong on the way."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medswin.config import load, train
+from medswin.errors import ConfigError, TrainingError
+from medswin.inference import Predictor
+from medswin.io import read_package
+from medswin.training import Recipe
+from medswin.training.callback import RunFiles
+from medswin.training.data import FromStep
+from medswin.training.nan import explain
+
+
+def run(config_file, out, *overrides, **options):
+    return train(load(config_file, overrides), out=out, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(config_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished")
+    return out, run(config_file, out)
+
+
+def test_a_run_ends_in_a_package_that_predicts(finished, blobs):
+    out, folder = finished
+    package = read_package(folder)
+    assert set(package.metrics) == {"training", "validation", "calibration"}
+    assert all(tensor.dtype == torch.float16 for tensor in package.state.values())
+    prediction = Predictor.load(folder)(blobs / "imagesTr" / "blob_001.nii.gz")
+    assert prediction.labels.shape == (16, 16, 16)
+    assert prediction.ood.people == json.loads((folder / "ood.json").read_text())["calibration_people"]
+    split = json.loads((out / "splits.json").read_text())
+    calibrated = {split["people"][case] for case in split["calibration"]}
+    assert prediction.ood.people == len(calibrated)
+    assert sorted(path.suffix for path in (out / "validation").iterdir()) == [".png"] * 3
+
+
+def test_a_stopped_and_resumed_run_is_the_uninterrupted_one(finished, config_file, tmp_path):
+    out, _ = finished
+    assert run(config_file, tmp_path, "training.stop_at_step=3") is None
+    assert not RunFiles(tmp_path).package.exists()
+    run(config_file, tmp_path, resume=True)
+    ours, theirs = load_file(tmp_path / "weights.safetensors"), load_file(out / "weights.safetensors")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    whole = torch.load(out / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(last[name], whole[name]) for name in whole)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(finished, config_file):
+    with pytest.raises(ConfigError, match="add --resume"):
+        run(config_file, finished[0])
+
+
+def test_a_budget_of_minutes_ends_in_a_package(config_file, tmp_path):
+    folder = run(config_file, tmp_path, "training.max_steps=100000", "training.max_minutes=0.02")
+    assert read_package(folder).model["name"] == "blobs"
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] < 1000
+
+
+def test_init_starts_from_a_package(finished, config_file, tmp_path):
+    _, package = finished
+    run(config_file, tmp_path, "training.max_steps=1", "training.learning_rate=1e-12", init=str(package))
+    tuned, start = read_package(tmp_path / "package").state, read_package(package).state
+    assert all(torch.allclose(tuned[name].float(), start[name].float(), atol=1e-3) for name in start)
+    with pytest.raises(ConfigError, match="its network is another one"):
+        run(config_file, tmp_path / "other", "network.feature_size=24", init=str(package))
+
+
+def test_a_bad_case_is_named_before_anything_is_trained(config_file, blobs, tmp_path):
+    other = tmp_path / "data"
+    (other / "imagesTr").mkdir(parents=True)
+    (other / "labelsTr").mkdir()
+    for path in blobs.rglob("*"):
+        if path.is_file():
+            (other / path.relative_to(blobs)).write_bytes(path.read_bytes())
+    bad = other / "imagesTr" / "blob_005.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(ConfigError, match=r"1 case\(s\) cannot be used.*blob_005"):
+        run(config_file, tmp_path / "out", data=other)
+    assert not (tmp_path / "out" / "last.ckpt").exists()
+
+
+def test_patches_depend_on_their_number_alone():
+    recipe = Recipe((8, 8, 8), batch_size=2, max_steps=5)
+    whole = list(FromStep(0, recipe, rank=0, world=1))
+    assert whole == list(range(10))
+    assert list(FromStep(3, recipe, rank=0, world=1)) == whole[6:]
+    ranks = [list(FromStep(0, recipe, rank=r, world=2)) for r in (0, 1)]
+    assert sorted(ranks[0] + ranks[1]) == list(range(20))
+
+
+def test_a_nan_is_traced_to_its_module():
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.ReLU(), torch.nn.Conv3d(1, 1, 1))
+    batch = {"image": torch.ones(1, 1, 2, 2, 2), "case": ["case_7"]}
+    network.register_forward_pre_hook(lambda module, inputs: None)
+    network[1].register_forward_hook(lambda module, inputs, output: output / 0 - output / 0)
+    error = explain(network, batch, step=3)
+    assert isinstance(error, TrainingError)
+    assert "the output of 1" in str(error)
+    assert "case_7" in str(error)
+    with torch.no_grad():
+        network[2].weight.fill_(float("nan"))
+    assert "in the weights, for example 2.weight" in str(explain(network, batch, step=3))
+    batch["image"][0, 0, 0, 0, 0] = float("inf")
+    assert "in the input image" in str(explain(network, batch, step=3))

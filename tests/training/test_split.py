@@ -1,0 +1,42 @@
+"""Splits: nobody on two sides, and the same split when asked again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medswin.errors import ConfigError
+from medswin.training.split import PARTS, Split, keep_split, make_split
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=4), st.sampled_from("PQRSTUVW"), min_size=1), st.integers(0, 99)
+)
+def test_every_case_once_and_every_person_on_one_side(people, seed):
+    if len(set(people.values())) < 4:
+        return
+    split = make_split(people, validation=0.25, calibration=0.25, seed=seed)
+    assert sorted(case for part in PARTS for case in getattr(split, part)) == sorted(people)
+    sides = [{people[case] for case in getattr(split, part)} for part in PARTS]
+    assert not (sides[0] & sides[1])
+    assert not (sides[0] & sides[2])
+    assert not (sides[1] & sides[2])
+    assert split.validation
+    assert split.training
+
+
+def test_a_person_on_two_sides_is_refused():
+    with pytest.raises(ConfigError, match=r"person P is in training and in validation"):
+        Split(("a",), ("b",), (), {"a": "P", "b": "P"})
+
+
+def test_the_written_split_is_kept_and_guarded(tmp_path):
+    people = {f"case_{i}": str(i // 2) for i in range(20)}
+    first = keep_split(tmp_path / "splits.json", people, 0.2, 0.3, seed=1)
+    assert keep_split(tmp_path / "splits.json", people, 0.2, 0.3, seed=2) == first
+    with pytest.raises(ConfigError, match=r"splits.json: it was made for other cases"):
+        keep_split(tmp_path / "splits.json", {**people, "new": "new"}, 0.2, 0.3, seed=1)
+
+
+def test_too_few_people_are_refused():
+    with pytest.raises(ConfigError, match="2 people cannot be split"):
+        make_split({"a": "1", "b": "2"}, 0.5, 0.5, seed=0)
