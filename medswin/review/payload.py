@@ -1,0 +1,96 @@
+"""What the page's viewer scrolls through: 8-bit volumes and label maps, packed into text."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medswin.figures import PLANES, Pose, bounding_box, largest_slice
+from medswin.labels import LabelSet
+
+# Below this there is nothing left to see, so a page that is still too large does without the viewer.
+_FEWEST_VOXELS = 20_000
+_ZOOM_MARGIN_MM = 15.0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A grey volume as the page holds it.
+
+    Attributes:
+        key: hash of the full volume, the same for cases that show the same image.
+        text: base64 of the gzipped bytes, x running fastest, then y, then z.
+        stride: every so-many-th voxel along x, y and z was kept.
+    """
+
+    key: str
+    text: str
+    stride: tuple[int, int, int]
+
+
+def pack(volume_XYZ: NDArray[np.uint8]) -> str:
+    """Base64 of the gzipped bytes with x running fastest; the same volume gives the same text at any time."""
+    return base64.b64encode(gzip.compress(volume_XYZ.tobytes(order="F"), 6, mtime=0)).decode("ascii")
+
+
+def volume_key(volume_XYZ: NDArray[np.uint8]) -> str:
+    """A name for a volume by its content: equal volumes are embedded once."""
+    head = repr(volume_XYZ.shape).encode()
+    return hashlib.sha256(head + volume_XYZ.tobytes(order="F")).hexdigest()[:16]
+
+
+def fit(gray_XYZ: NDArray[np.uint8], spacing_mm: tuple[float, float, float], budget_bytes: int) -> Packed | None:
+    """Pack a volume into at most ``budget_bytes`` of text, leaving out every other slice of the finest axis in turn.
+
+    Whole slices are left out rather than averaged, so each picture that remains is one of the scan's own.
+    Returns None where even a coarse volume does not fit.
+    """
+    stride = [1, 1, 1]
+    while True:
+        part = gray_XYZ[:: stride[0], :: stride[1], :: stride[2]]
+        text = pack(part)
+        if len(text) <= budget_bytes:
+            return Packed(volume_key(gray_XYZ), text, (stride[0], stride[1], stride[2]))
+        if part.size < 2 * _FEWEST_VOXELS:
+            return None
+        finest = int(np.argmin([mm * s for mm, s in zip(spacing_mm, stride, strict=True)]))
+        stride[finest] *= 2
+
+
+def viewer_data(
+    pose: Pose, labels_XYZ: NDArray[np.uint8], label_set: LabelSet, packed: Packed, window: str
+) -> dict[str, Any]:
+    """All that the viewer needs for one case, ready for JSON; ``labels_XYZ`` is in closest RAS+ axes.
+
+    Slices are given in voxels of the embedded (perhaps thinned) volume, positions in mm of the scan's.
+    """
+    a, b, c = packed.stride
+    thin = labels_XYZ[::a, ::b, ::c]
+    step = pose.step_mm * packed.stride
+    spacing = (pose.spacing_mm[0] * a, pose.spacing_mm[1] * b, pose.spacing_mm[2] * c)
+    zoom = bounding_box(thin > 0, spacing, _ZOOM_MARGIN_MM)
+    return {
+        "volume": packed.key,
+        "labels": pack(thin),
+        "shape": list(thin.shape),
+        "size": list(pose.shape),
+        "spacing": list(spacing),
+        "origin": pose.origin_mm.tolist(),
+        "step": step.tolist(),
+        "stride": list(packed.stride),
+        "known": pose.known,
+        "window": window,
+        "zoom": [[part.start, part.stop] for part in zoom],
+        "start": [largest_slice(thin > 0, axis) for axis in range(3)],
+        "planes": [
+            {"name": p.name, "axis": p.axis, "across": p.across, "down": p.down, "edges": list(pose.edges(p))}
+            for p in PLANES
+        ],
+        "structures": [{"value": s.value, "name": s.name, "color": list(s.color)} for s in label_set],
+    }
