@@ -52,6 +52,7 @@ class Prediction:
         ood: the verdict on the scan.
         findings: what was noticed while reading and preparing the scan.
         provenance: model name, version and package id, medswin version, settings, seconds.
+        region: first voxel and the one after the last, per axis, of the part that was looked at; None for all.
     """
 
     case: str
@@ -61,6 +62,7 @@ class Prediction:
     ood: OODResult
     findings: tuple[Finding, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    region: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 3 or np.shape(self.affine) != (4, 4):
@@ -83,8 +85,11 @@ class Prediction:
 
     @property
     def cut_off(self) -> tuple[str, ...]:
-        """Names of the structures that touch the edge of the scan, so that their volume may be too small."""
-        edge = np.unique(np.concatenate([f.ravel() for axis in range(3) for f in _faces(self.labels, axis)]))
+        """Names of the structures that touch the edge of what was looked at, so that their volume may be too small."""
+        part = self.labels
+        if self.region is not None:
+            part = part[tuple(slice(first, stop) for first, stop in self.region)]
+        edge = np.unique(np.concatenate([f.ravel() for axis in range(3) for f in _faces(part, axis)]))
         return tuple(label.name for label in self.label_set if label.value in edge)
 
 

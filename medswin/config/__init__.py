@@ -5,6 +5,6 @@ A config names parts by their registered names and gives numbers; nothing in it 
 
 from medswin.config.load import load
 from medswin.config.schema import Config
-from medswin.config.train import train
+from medswin.config.run import train
 
 __all__ = ["Config", "load", "train"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _keys(place: Sequence[Any]) -> list[str]:
         section = section.model_fields[part].annotation
     if isinstance(section, type) and issubclass(section, BaseModel):
         return list(section.model_fields)
-    return list(getattr(section, "__dataclass_fields__", {}))
+    return [field.name for field in fields(section)] if is_dataclass(section) else []
 
 
 def _first_line(error: Exception) -> str:

@@ -5,9 +5,10 @@ be used is answered with one `medswin.errors.InputError` or `PackageError` that 
 """
 
 from medswin.io.cases import read_case, write_case
-from medswin.io.datasets import Case, Dataset, read_dataset
+from medswin.io.datasets import Dataset, read_dataset
 from medswin.io.files import read_json, replacing, replacing_folder, write_json, write_text
 from medswin.io.grid import Grid
+from medswin.io.layouts import Case
 from medswin.io.nifti import case_name, find_scans, read_grid, read_labels, read_nifti, write_image, write_labels
 from medswin.io.package import FORMAT_VERSION, Package, list_zoo, read_package, write_package, zip_package
 from medswin.io.people import people

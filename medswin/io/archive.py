@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from medswin.errors import PackageError
 
-MAX_BYTES = 8 * 2**30
+MAX_BYTES = 4 * 2**30
 _AGAIN = "get the package again"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
@@ -43,9 +43,10 @@ def read_zip(path: Path) -> dict[str, bytes]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_names(archive.namelist(), path)
             rows = [row for row in archive.infolist() if not row.is_dir()]
             rows = [row for row in rows if not any(map(_added, PurePosixPath(row.filename).parts))]
-            names = _names([row.filename for row in rows], path)
+            names = _without_folder([row.filename for row in rows], path)
             _check_total(sum(row.file_size for row in rows), path)
             return {name: archive.read(row) for name, row in zip(names, rows, strict=True)}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -69,12 +70,16 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def _names(names: list[str], path: Path) -> list[str]:
+def _check_names(names: list[str], path: Path) -> None:
+    """Refuse names that could lead out of a folder, on Windows too; who makes such a zip is up to something."""
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name:
+            raise PackageError(f"the name {name!r} leads out of the zip", where=path, repair="do not use this zip")
+
+
+def _without_folder(names: list[str], path: Path) -> list[str]:
     """The file names without the one folder that they may lie in."""
     parts = [PurePosixPath(name).parts for name in names]
-    astray = [n for n, p in zip(names, parts, strict=True) if n.startswith("/") or ".." in p or "\\" in n or ":" in n]
-    if astray:
-        raise PackageError(f"the name {astray[0]!r} leads out of the zip", where=path, repair="do not use this zip")
     folders = {p[:-1] for p in parts}
     last = [p[-1] for p in parts]
     if len(folders) > 1 or any(len(folder) > 1 for folder in folders) or len(set(last)) != len(last):

@@ -11,7 +11,7 @@ import numpy as np
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.files import read_bytes, read_json, sha256, write_json
+from medswin.io.files import read_bytes, read_json, remove, sha256, to_json, write_json
 from medswin.io.grid import Grid
 from medswin.io.nifti import read_labels, write_labels
 from medswin.io.scan import NO_ORIENTATION
@@ -36,7 +36,8 @@ def write_case(folder: Path | str, prediction: Prediction) -> list[Path]:
         raise InputError("a case name must be a plain file name", where=repr(case), repair="rename the case")
     labels, described = Path(folder) / f"{case}.nii.gz", Path(folder) / f"{case}.json"
     values = _to_json(prediction)
-    described.unlink(missing_ok=True)
+    to_json(values, described)  # what cannot be written is found before anything is touched
+    remove(described)
     oriented = all(finding.code != NO_ORIENTATION for finding in prediction.findings)
     write_labels(labels, prediction.labels, prediction.affine, oriented=oriented)
     write_json(described, values | {"labels_file": labels.name, "labels_sha256": sha256(read_bytes(labels))})
@@ -78,6 +79,7 @@ def _to_json(prediction: Prediction) -> dict[str, Any]:
         "ood": _null(asdict(prediction.ood)),
         "findings": [asdict(finding) for finding in prediction.findings],
         "provenance": prediction.provenance,
+        "region": prediction.region,
     }
 
 
@@ -95,7 +97,12 @@ def _from_json(values: dict[str, Any], path: Path) -> Prediction:
         ood=OODResult(**_nan(values["ood"])),
         findings=tuple(Finding(**row) for row in values["findings"]),
         provenance=values["provenance"],
+        region=_region(values["region"]),
     )
+
+
+def _region(spans: list[list[int]] | None) -> tuple[tuple[int, int], ...] | None:
+    return None if spans is None else tuple((int(first), int(stop)) for first, stop in spans)
 
 
 def _null(ood: dict[str, Any]) -> dict[str, Any]:

@@ -9,24 +9,9 @@ from typing import Any, Literal
 
 from medswin.errors import InputError
 from medswin.io.files import read_json
-from medswin.io.nifti import SUFFIXES, case_name
+from medswin.io.layouts import Case, msd_cases, nnunet_cases
 
 _NAMED = 5  # missing files named in one error
-
-
-@dataclass(frozen=True)
-class Case:
-    """One case of a data set.
-
-    Attributes:
-        id: its name.
-        images: one file per channel, or one file that holds them all.
-        label: its label map; None for a test case.
-    """
-
-    id: str
-    images: tuple[Path, ...]
-    label: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,8 @@ def read_dataset(folder: Path | str) -> Dataset:
 
     Raises:
         InputError: if there is no ``dataset.json``, it does not say what it must, a file is missing, two cases have
-            one name, there is no training case, or labels are regions (lists of values) or leave a gap.
+            one name, a channel has no name,
+            there is no training case, or labels are regions (lists of values), to be ignored, or leave a gap.
     """
     folder = Path(folder)
     path = folder if folder.is_file() else folder / "dataset.json"
@@ -73,7 +59,7 @@ def read_dataset(folder: Path | str) -> Dataset:
     about = read_json(path)
     layout: Literal["msd", "nnunet"] = "nnunet" if {"channel_names", "file_ending"} & set(about) else "msd"
     channels = _channels(about, path)
-    found = _nnunet(about, folder, path, channels) if layout == "nnunet" else _msd(about, folder, path, channels)
+    found = (nnunet_cases if layout == "nnunet" else msd_cases)(about, folder, path, channels)
     cases = tuple(sorted(found, key=lambda case: (case.label is None, case.id)))
     _check_cases(cases, path)
     return Dataset(
@@ -100,16 +86,9 @@ def _channels(about: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 def _labels(given: Any, path: Path) -> dict[str, int]:
     if not isinstance(given, dict) or not given:
         raise InputError("it names no labels", where=path, repair='write {"background": 0, "liver": 1}')
-    regions = [str(name) for name, value in given.items() if isinstance(value, list)]
-    if regions:
-        raise InputError(
-            f"the labels {', '.join(regions)} are regions (lists of values), which cannot be trained on yet",
-            where=path,
-            repair="give each structure one value of its own",
-        )
+    _check_trainable(given, path)
     try:
-        by_value = all(str(key).isdecimal() for key in given)
-        pairs = [(str(v), int(k)) if by_value else (str(k), int(v)) for k, v in given.items()]
+        pairs = _pairs(given)
     except (TypeError, ValueError) as error:
         raise InputError("a label's value is no whole number", where=path, repair='write {"liver": 1}') from error
     if 0 not in [value for _, value in pairs]:
@@ -124,68 +103,27 @@ def _labels(given: Any, path: Path) -> dict[str, int]:
     return names
 
 
-def _msd(about: Mapping[str, Any], folder: Path, path: Path, channels: Sequence[str]) -> list[Case]:
-    cases = []
-    for row in _rows(about, "training", path):
-        row = {"image": row} if isinstance(row, str) else row
-        if not isinstance(row, dict) or not isinstance(row.get("image"), str):
-            raise InputError("a training case names no image", where=path, repair='write {"image": ..., "label": ...}')
-        image = _place(folder, row["image"])
-        label = _place(folder, row["label"]) if "label" in row else folder / "labelsTr" / image.name
-        if not image.name.startswith("."):
-            cases.append(Case(case_name(image), _split_channels(image, channels), label))
-    tests = [row["image"] if isinstance(row, dict) else row for row in _rows(about, "test", path)]
-    images = [_place(folder, str(row)) for row in tests]
-    shown = [image for image in images if image.parent.is_dir() and not image.name.startswith(".")]
-    return cases + [Case(case_name(image), _split_channels(image, channels)) for image in shown]
+def _pairs(given: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Name and value of each label: newer files map names to values, older ones values to names."""
+    if all(str(key).isdecimal() for key in given):
+        return [(str(name), int(value)) for value, name in given.items()]
+    return [(name, int(str(value))) for name, value in given.items()]  # str, as int alone would take 1.5 for 1
 
 
-def _rows(about: Mapping[str, Any], key: str, path: Path) -> list[Any]:
-    rows = about.get(key) or []
-    if not isinstance(rows, list):
-        raise InputError(f"{key!r} must be a list of cases", where=path, repair="list the files")
-    return rows
-
-
-def _place(folder: Path, name: Any) -> Path:
-    return folder / str(name).replace("\\", "/")
-
-
-def _split_channels(image: Path, channels: Sequence[str]) -> tuple[Path, ...]:
-    """The file, or nnU-Net's version 1: it lists ``CASE.nii.gz`` and means ``CASE_0000.nii.gz`` and so on."""
-    suffix = image.name.removeprefix(case_name(image))
-    split = tuple(image.with_name(f"{case_name(image)}_{i:04d}{suffix}") for i in range(len(channels)))
-    return split if not image.exists() and split[0].exists() else (image,)
-
-
-def _nnunet(about: Mapping[str, Any], folder: Path, path: Path, channels: Sequence[str]) -> list[Case]:
-    ending = about.get("file_ending", ".nii.gz")
-    if ending not in SUFFIXES:
-        raise InputError(f"file_ending is {ending!r}", where=path, repair="convert the files to .nii.gz")
-    listed = about.get("dataset")
-    if isinstance(listed, dict):
-        return [_listed(name, row, folder, path) for name, row in listed.items()]
-    cases = []
-    for side, labels in (("imagesTr", folder / "labelsTr"), ("imagesTs", None)):
-        for name in _case_names(folder / side, ending):
-            images = tuple(folder / side / f"{name}_{i:04d}{ending}" for i in range(len(channels)))
-            cases.append(Case(name, images, labels / f"{name}{ending}" if labels else None))
-    return cases
-
-
-def _case_names(folder: Path, ending: str) -> list[str]:
-    files = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.is_dir() else []
-    stems = [name.removesuffix(ending) for name in files if name.endswith(ending)]
-    return sorted({stem[:-5] for stem in stems if stem[-5:-4] == "_" and stem[-4:].isdecimal()})
-
-
-def _listed(name: str, row: Any, folder: Path, path: Path) -> Case:
-    if not isinstance(row, dict) or not isinstance(row.get("images"), list) or not row["images"]:
+def _check_trainable(given: Mapping[str, Any], path: Path) -> None:
+    regions = [str(name) for name, value in given.items() if isinstance(value, list)]
+    if regions:
         raise InputError(
-            f"its case {name!r} lists no images", where=path, repair='write {"images": [...], "label": ...}'
+            f"the labels {', '.join(regions)} are regions (lists of values), which cannot be trained on yet",
+            where=path,
+            repair="give each structure one value of its own",
         )
-    label = row.get("label")
-    return Case(name, tuple(_place(folder, p) for p in row["images"]), _place(folder, label) if label else None)
+    if "ignore" in map(str, [*given, *given.values()]):
+        raise InputError(
+            "it has the label 'ignore' for voxels that nobody looked at, which cannot be trained with yet",
+            where=path,
+            repair="label those voxels, or leave their cases out",
+        )
 
 
 def _check_cases(cases: Sequence[Case], path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Give a new empty folder beside ``path``; when the block ends well, that folder becomes ``path``.
 
-    A folder that was there is moved aside first and removed last: a kill may leave no folder of that name for a
-    moment, but never half of one.
+    Folders on the way are made. A folder that was there is moved aside first and removed last: a kill in between may
+    leave none of that name, but never half of one.
 
     Raises:
-        InputError: if the disk is full, or the place cannot be written to.
+        InputError: if the disk is full, the place cannot be written to, or a file has that name.
     """
     target = Path(path)
     with _writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         temporary, old = _beside(target), _beside(target)
         temporary.mkdir()
         try:
@@ -68,6 +71,12 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(path: Path | str) -> None:
+    """Remove a file, if it is there; see `replacing` for the errors."""
+    with _writing(Path(path)):
+        Path(path).unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -171,13 +180,13 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows has no handle to flush a folder by
-        return
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Flush to the disk; a folder as far as the system can (Windows and some network disks cannot)."""
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _plain(value: Any) -> Any:

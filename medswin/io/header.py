@@ -89,15 +89,11 @@ def read_header(stream: Stream, path: Path) -> Header:
     """
     raw = _raw(stream.read(540), path)
     try:
-        dtype = np.dtype(raw.get_data_dtype())
         slope, inter = raw.get_slope_inter()
     except HeaderDataError as error:
-        raise InputError(f"its header is damaged ({error})", where=path, repair=AGAIN) from error
-    if dtype.kind not in "iuf":
-        kind = "complex numbers" if dtype.kind == "c" else "colours"
-        raise InputError(f"its voxels are {kind}, a scan has one real number each", where=path, repair="convert it")
+        raise InputError("its header is damaged (scl_inter is not finite)", where=path, repair=AGAIN) from error
     offset = _offset(raw, path)
-    header = Header(raw, _shape(raw, path), dtype, 1.0 if slope is None else slope, inter or 0.0, offset)
+    header = Header(raw, _shape(raw, path), _dtype(raw, path), 1.0 if slope is None else slope, inter or 0.0, offset)
     _check_size(header, stream, path)
     return header
 
@@ -139,6 +135,17 @@ def _raw(block: bytes, path: Path) -> Any:
             if magic in (b"n+1", b"n+2"):
                 return raw
     raise InputError("is not a NIfTI file", where=path, repair="export the scan as .nii or .nii.gz")
+
+
+def _dtype(raw: Any, path: Path) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = np.dtype(raw.get_data_dtype())
+    except (HeaderDataError, KeyError) as error:
+        raise InputError(f"its header is damaged (datatype is {raw['datatype']})", where=path, repair=AGAIN) from error
+    if dtype.kind not in "iuf":
+        kind = "colours" if dtype.names else "complex numbers" if dtype.kind == "c" else "single bits"
+        raise InputError(f"its voxels are {kind}, a scan has one real number each", where=path, repair="convert it")
+    return dtype
 
 
 def _shape(raw: Any, path: Path) -> tuple[int, ...]:

@@ -164,7 +164,8 @@ def _channels_first(stored: NDArray[Any], header: Header) -> NDArray[np.float32]
 
 def _whole(values: NDArray[Any], where: object) -> NDArray[np.uint8]:
     if values.dtype.kind == "f":
-        off = ~(np.abs(values - np.rint(values)) <= _COUNTED)  # NaN and infinity too
+        with np.errstate(invalid="ignore"):
+            off = ~(np.abs(values - np.rint(values)) <= _COUNTED)  # NaN and infinity too
         if off.any():
             raise InputError(
                 f"{int(off.sum())} voxels are not whole numbers, for example {values[off][0]:g}",
@@ -172,7 +173,7 @@ def _whole(values: NDArray[Any], where: object) -> NDArray[np.uint8]:
                 repair="resample label maps with nearest neighbour",
             )
         values = np.rint(values)
-    if values.min() < 0 or values.max() > 255:
+    if values.size and (values.min() < 0 or values.max() > 255):
         low, high = values.min(), values.max()
         raise InputError(
             f"its values are {low:g} to {high:g}, labels are 0 to 255", where=where, repair="renumber them"

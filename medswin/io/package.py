@@ -96,7 +96,7 @@ def write_package(
         InputError: if a value does not go into JSON, or the place cannot be written to.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / SUMS).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not _may_replace(folder):
         raise PackageError("exists and is no model package", where=folder, repair="choose another name or remove it")
     full = {"format_version": FORMAT_VERSION, **model}
     _check_model(full, folder)
@@ -129,17 +129,8 @@ def read_package(name_or_path: str | Path) -> Package:
         PackageError: if there is no such package, it is damaged or incomplete, holds files that are not listed, is of
             a newer format version, or has another id than the one pinned.
     """
-    text, _, pin = str(name_or_path).partition("@sha256:")
-    path = find_package(text if isinstance(name_or_path, str) else Path(text))
-    files = _read_files(path)
-    _check_version(files, path)
-    _verify(files, path)
-    identity = sha256(files[SUMS])
-    if "@sha256:" in str(name_or_path) and not (_PIN.fullmatch(pin.lower()) and identity.startswith(pin.lower())):
-        raise PackageError(
-            f"its id is {identity}, not {pin or 'the empty text'}", where=path, repair="pin that id, or use that model"
-        )
-    return _package(files, identity, path)
+    path, files = _verified(name_or_path)
+    return _package(files, path)
 
 
 def find_package(name_or_path: str | Path) -> Path:
@@ -173,16 +164,32 @@ def zip_package(source: str | Path, out: Path | str) -> None:
         PackageError: if the package cannot be read.
         InputError: if ``out`` cannot be written.
     """
-    read_package(source)
-    path = find_package(source)
-    write_bytes(out, pack(_read_files(path)))
+    path, files = _verified(source)
+    _package(files, path)
+    write_bytes(out, pack(files))
 
 
-def _read_files(path: Path) -> dict[str, bytes]:
+def _may_replace(folder: Path) -> bool:
+    """Whether nothing is there, or an empty folder, or a package: never does a slip cost other files."""
+    if not folder.is_dir():
+        return not folder.exists()
+    names = {part.name for part in folder.iterdir()}
+    return not names or {SUMS, "model.json"} <= names
+
+
+def _verified(name_or_path: str | Path) -> tuple[Path, dict[str, bytes]]:
+    """Place and files of a package whose version, sums and pinned id have been found right."""
+    text, pinned, pin = str(name_or_path).partition("@sha256:")
+    path = find_package(text if isinstance(name_or_path, str) else Path(text))
     files = read_folder(path) if path.is_dir() else read_zip(path)
     if SUMS not in files:
         raise PackageError(f"no {SUMS} in it: it is no model package, or half of one", where=path, repair=_AGAIN)
-    return files
+    _check_version(files, path)
+    _verify(files, path)
+    identity = sha256(files[SUMS])
+    if pinned and not (_PIN.fullmatch(pin.lower()) and identity.startswith(pin.lower())):
+        raise PackageError(f"its id is {identity}, not {pin!r}", where=path, repair="pin that id, or use that model")
+    return path, files
 
 
 def _check_version(files: Mapping[str, bytes], path: Path) -> None:
@@ -220,7 +227,7 @@ def _sums(content: bytes, path: Path) -> dict[str, str]:
     return sums
 
 
-def _package(files: Mapping[str, bytes], identity: str, path: Path) -> Package:
+def _package(files: Mapping[str, bytes], path: Path) -> Package:
     try:
         model, metrics = (parse_json(files[name], path / name) for name in ("model.json", "metrics.json"))
         _check_model(model, path / "model.json")
@@ -232,7 +239,7 @@ def _package(files: Mapping[str, bytes], identity: str, path: Path) -> Package:
             ood_tensors=safetensors.torch.load(files["ood.safetensors"]) if has_judge else {},
             metrics=metrics,
             card=files["MODEL_CARD.md"].decode(),
-            id=identity,
+            id=sha256(files[SUMS]),
             name=model["name"],
         )
     except (InputError, SafetensorError, UnicodeDecodeError) as error:

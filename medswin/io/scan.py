@@ -129,15 +129,7 @@ def check_intensities(image_CXYZ: NDArray[np.float32], where: object) -> tuple[F
     Raises:
         InputError: for NaN, infinite or huge values, or one value everywhere.
     """
-    finite = np.isfinite(image_CXYZ)
-    if not finite.all():
-        nan = int(np.isnan(image_CXYZ).sum())
-        infinite = int(finite.size - finite.sum()) - nan
-        raise InputError(
-            f"{nan} voxels are NaN and {infinite} are infinite, of {finite.size}",
-            where=where,
-            repair="replace them by the value of the background",
-        )
+    _check_finite(image_CXYZ, where)
     lows, highs = (f(image_CXYZ.reshape(len(image_CXYZ), -1), axis=1) for f in (np.min, np.max))
     if lows.min() == highs.max():
         raise InputError(
@@ -154,4 +146,17 @@ def check_intensities(image_CXYZ: NDArray[np.float32], where: object) -> tuple[F
         return ()
     return (
         Finding("constant-channel", "warn", f"Channel {', '.join(empty)} is the same everywhere.", "check its file"),
+    )
+
+
+def _check_finite(image_CXYZ: NDArray[np.float32], where: object) -> None:
+    finite = np.isfinite(image_CXYZ)
+    if finite.all():
+        return
+    nan = int(np.isnan(image_CXYZ).sum())
+    infinite = int(finite.size - finite.sum()) - nan
+    raise InputError(
+        f"{nan} voxels are NaN and {infinite} are infinite, of {finite.size}",
+        where=where,
+        repair="replace them by the value of the background",
     )

@@ -1,0 +1,75 @@
+"""Configs: what is wrong is named with its place and what could stand there."""
+
+import pytest
+import yaml
+
+from medswin.config import load
+from medswin.errors import ConfigError
+from medswin.resources import configs_folder, shipped_configs
+
+GOOD = {
+    "name": "good",
+    "network": {"name": "swin_unetr", "feature_size": 12},
+    "training": {"patch_size": [32, 32, 32]},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(values):
+        path = tmp_path / "config.yaml"
+        path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+        return path
+
+    return to_file
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_every_shipped_config_is_sound(name):
+    assert load(configs_folder() / name).name
+
+
+def test_overrides_are_read_as_yaml_and_reach_their_place(write):
+    config = load(write(GOOD), ["training.max_steps=7", "network.depths=[1, 1]", "tracking.uri=null", "data.seed=3"])
+    assert (config.training.max_steps, config.network["depths"], config.data.seed) == (7, [1, 1], 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimizer": {}}, r"optimizer is not a key; known there: name, version"),
+        ({"data": {"fold": 1}}, r"data.fold is not a key; known there: folder, group"),
+        ({"training": {"patch_size": [8, 8, 8], "lr": 1}}, r"training.lr is not a key; known there: patch_size"),
+        ({"training": {"patch_size": [8, 8]}}, r"training.patch_size"),
+        ({"training": {"patch_size": [8, 8, 8], "max_steps": 0}}, r"training.max_steps: must be at least 1, got 0"),
+        ({"network": {"name": "unet"}}, r"network: no network is registered as 'unet'.*swin_unetr"),
+        ({"network": {"name": "swin_unetr", "width": 3}}, r"'swin_unetr' has no parameter 'width'"),
+        ({"network": {}}, r"network: name is missing; use one of"),
+        ({"loss": {"name": "focal"}}, r"no loss is registered as 'focal'.*dice_ce"),
+        ({"augmentation": {"name": "mri", "flip": 1}}, r"'mri' has no parameter 'flip'"),
+        ({"ood": {"detectors": ["magic"]}}, r"registered as 'magic'.*knn, mahalanobis"),
+        ({"preprocessing": {"spacing_mm": [1, 1, -1]}}, r"spacing_mm must be three positive numbers"),
+        ({"preprocessing": {"spacing": 1}}, r"preprocessing.spacing is not a key; known there: spacing_mm, intensity"),
+        ({"window": {"overlap": 1.0}}, r"window.overlap: Input should be less than 1, got 1.0"),
+        ({"name": "../up"}, r"name: String should match pattern"),
+    ],
+)
+def test_what_is_wrong_is_named(write, change, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        load(write(GOOD | change))
+    assert "config.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_hold_no_config(write, tmp_path):
+    for text, words in (("- a\n- b", "holds no keys"), ("a: [1", "is not YAML"), ("", "holds no keys")):
+        with pytest.raises(ConfigError, match=words):
+            load(write(text))
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read"):
+        load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("override", ["max_steps", "=3", "training..x=1", "name.x=1", "training.max_steps=[1"])
+def test_overrides_that_cannot_be_read(write, override):
+    with pytest.raises(ConfigError, match="--set"):
+        load(write(GOOD), [override])
