@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def train(
     network = build_network(config, dataset, label_set)
     if init is not None:
         start_from(network, init)
-    infer = inferer(config).with_features
+    infer = partial(inferer(config).with_features, stages=config.ood.stages)
     tracker = open_run(config.tracking.uri, config.tracking.experiment, config.name, files.folder)
     over = False
     try:
@@ -191,6 +192,7 @@ def _model(config: Config, dataset: Dataset, prints: dict[str, Any]) -> dict[str
         "preprocessing": config.preprocessing.to_json(),
         "channels": list(dataset.channel_names),
         "window": {**window, "roi_size": list(config.window.roi_size or config.training.patch_size)},
+        "ood_stages": list(config.ood.stages),
         "fingerprint": prints,
     }
 

@@ -81,10 +81,14 @@ class Window(Strict):
 
 
 class OOD(Strict):
-    """The judge: detectors by name, and the share of usual scans that may be flagged."""
+    """The judge: detectors by name, the share of usual scans that may be flagged, and the features that it sees.
+
+    ``stages`` counts the encoder's features; 0 is the image, -1 the bottleneck.
+    """
 
     detectors: list[str | dict[str, Any]] = Field(default=["mahalanobis", "knn"], min_length=1)
     false_alarm_rate: float = Field(default=0.05, gt=0, lt=1)
+    stages: tuple[int, ...] = Field(default=(-1,), min_length=1)
 
     def model_post_init(self, context: Any) -> None:
         """Check the detectors' names and parameters against the registry."""

@@ -46,13 +46,20 @@ def test_every_linked_file_is_there(root: Path) -> None:
     assert [link for link in links if "://" not in link and not (root / link).is_file()] == []
 
 
-def test_the_python_of_the_readme_runs(root: Path, hippocampus_dir: Path, tmp_path: Path, python: Callable) -> None:
-    scan = min((hippocampus_dir / "imagesTr").glob("*.nii.gz"))
-    shutil.copy(scan, tmp_path / "scan.nii.gz")
-    code = "\n".join(blocks(root, "python"))
-    done = python(f"import sys\nsys.path.insert(0, {str(root)!r})\n{code}\nprint(tuple(logits.shape))", cwd=tmp_path)
+def run_block(root: Path, mark: str, folder: Path, python: Callable) -> list[str]:
+    (code,) = [block for block in blocks(root, "python") if mark in block]
+    done = python(f"import sys\nsys.path.insert(0, {str(root)!r})\n{code}", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "(1, 3, 80, 64, 64)"
+    return done.stdout.splitlines()
+
+
+def test_the_predictor_of_the_readme_runs(root: Path, hippocampus_dir: Path, tmp_path: Path, python: Callable) -> None:
+    shutil.copy(min((hippocampus_dir / "imagesTr").glob("*.nii.gz")), tmp_path / "scan.nii.gz")
+    assert re.search(r"hippocampus.* (accept|review|reject) ", run_block(root, "Predictor", tmp_path, python)[-1])
+
+
+def test_the_inferer_of_the_readme_runs(root: Path, tmp_path: Path, python: Callable) -> None:
+    assert run_block(root, "WindowInferer", tmp_path, python)[-1] == "torch.Size([1, 3, 80, 64, 64])"
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "README.md"])

@@ -1,0 +1,52 @@
+"""``medswin predict``: label maps, volumes and verdicts for one scan or a folder of scans."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Precision(StrEnum):
+    """Arithmetic of the network; auto is the fast one that the device is exact enough in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+def predict(
+    inputs: Annotated[Path, typer.Option("-i", "--input", help="A NIfTI file, or a folder of them.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder for label maps and case files.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="Shipped model, or a package folder or zip.")],
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all cores by default.")] = None,
+    precision: Annotated[Precision, typer.Option("--precision", help="Arithmetic of the network.")] = Precision.auto,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Average over mirrored passes; the model says by default."),
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option("--box", metavar="X0:X1,Y0:Y1,Z0:Z1[mm]", help="Look only here: voxels, or RAS mm.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo cases that have results already.")] = False,
+    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw a progress bar.")] = True,
+) -> None:
+    """Segment scans. A case that fails is reported, and the others are done; the same command goes on after a stop."""
+    from medswin.cli import screen
+    from medswin.cli.status import batch_status, complain
+    from medswin.inference import Predictor, predict_folder
+
+    predictor = Predictor.load(model, device=device, precision=precision.value, threads=threads, mirror=mirror)
+    with screen.bar(shown=progress) as bar:
+        result = predict_folder(predictor, inputs, out, bar.track, box=box, overwrite=overwrite)
+    if result.done:
+        before = sum(case.resumed for case in result.done)
+        screen.outcomes(f"{len(result.done) - before} segmented, {before} were there already", result.done)
+        screen.facts([("results", out)])
+    for _, message in result.failed:
+        complain(message)
+    raise typer.Exit(batch_status(len(result.done), len(result.failed)))

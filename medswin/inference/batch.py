@@ -1,0 +1,180 @@
+"""A folder of scans: each segmented and written, the failed ones reported, and what is done already passed over."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from medswin.errors import InputError, MedswinError
+from medswin.findings import Finding
+from medswin.inference.box import Box
+from medswin.inference.predictor import file_sha256
+from medswin.io.cases import read_case, write_case
+from medswin.io.files import write_text
+from medswin.io.nifti import case_name, find_scans
+from medswin.labels import LabelSet
+from medswin.prediction import OODResult, Prediction
+
+VOLUMES = "volumes.csv"
+COLUMNS = ("case", "structure", "volume_ml", "verdict", "p")
+log = logging.getLogger(__name__)
+
+Progress = Callable[[Sequence[Path]], Iterable[Path]]
+
+
+class Predicts(Protocol):
+    """What a batch needs of a `medswin.inference.Predictor`."""
+
+    def __call__(self, image: Any, box: Box | None = None) -> Prediction:
+        """Segment one scan."""
+
+    def settings(self, box: Box | None = None) -> dict[str, Any]:
+        """What a prediction depends on beside the scan."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """A `Prediction` without its label map, which is on the disk: a batch of thousands fits into memory.
+
+    Attributes:
+        case, label_set, ood, findings, volumes_ml, cut_off: as of the prediction.
+        resumed: whether the results were there already.
+    """
+
+    case: str
+    label_set: LabelSet
+    ood: OODResult
+    findings: tuple[Finding, ...]
+    volumes_ml: dict[str, float]
+    cut_off: tuple[str, ...]
+    resumed: bool
+
+    @classmethod
+    def of(cls, made: Prediction, *, resumed: bool) -> CaseResult:
+        """Keep what is needed of a prediction."""
+        return cls(made.case, made.label_set, made.ood, made.findings, made.volumes_ml, made.cut_off, resumed)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch.
+
+    Attributes:
+        done: the cases that have results, in the order of their names.
+        failed: path and message of each scan that has none.
+    """
+
+    done: tuple[CaseResult, ...]
+    failed: tuple[tuple[Path, str], ...]
+
+
+def predict_folder(
+    predictor: Predicts,
+    inputs: Path | str,
+    out: Path | str,
+    progress: Progress = iter,
+    *,
+    box: str | Box | None = None,
+    overwrite: bool = False,
+) -> BatchResult:
+    """Segment a scan or a folder of scans: ``<case>.nii.gz`` and ``<case>.json`` each, and ``volumes.csv`` for all.
+
+    A scan that cannot be used is reported and the others are done. A case whose results are there, whole, and made of
+    the same file with the same package and settings, is not done again.
+
+    Args:
+        predictor: the model.
+        inputs: a NIfTI file, or a folder of them.
+        out: folder for the results; made where missing.
+        progress: wraps the list of scans, for a progress bar.
+        box: the part of each scan to look at, see `Box.parse`.
+        overwrite: do everything again.
+
+    Raises:
+        InputError: if there is no scan, the box cannot be read, or results would replace the scans.
+    """
+    scans, out = find_scans(inputs), Path(out)
+    part = Box.parse(box) if isinstance(box, str) else box
+    _check_places(scans, out)
+    done: list[CaseResult] = []
+    failed: list[tuple[Path, str]] = []
+    for path in progress(scans):
+        try:
+            _check_name(path, scans)
+            done.append(_one(predictor, path, out, part, overwrite=overwrite))
+        except Exception as error:  # whatever is wrong with one scan, the others are done
+            log.debug("a case failed", exc_info=True)
+            failed.append((path, _message(path, error)))
+    if done:
+        write_text(out / VOLUMES, volumes_csv(done))
+    return BatchResult(tuple(done), tuple(failed))
+
+
+def volumes_csv(cases: Sequence[CaseResult]) -> str:
+    """A row per case and structure; volumes in ml with four decimals, p empty where there is none."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for case in cases:
+        p_value = "" if math.isnan(case.ood.p_value) else f"{case.ood.p_value:.4f}"
+        for name, volume_ml in case.volumes_ml.items():
+            rows.writerow([case.case, name, f"{volume_ml:.4f}", case.ood.verdict, p_value])
+    return text.getvalue()
+
+
+def _one(predictor: Predicts, path: Path, out: Path, box: Box | None, *, overwrite: bool) -> CaseResult:
+    there = None if overwrite else _made_before(out / f"{case_name(path)}.json", path, predictor.settings(box))
+    if there is not None:
+        return CaseResult.of(there, resumed=True)
+    made = predictor(path, box)
+    write_case(out, made)
+    return CaseResult.of(made, resumed=False)
+
+
+def _made_before(described: Path, scan: Path, settings: dict[str, Any]) -> Prediction | None:
+    """The results of an earlier run, if they are whole and what this run would make."""
+    if not described.is_file():
+        return None
+    try:
+        found = read_case(described)
+    except InputError:
+        return None  # damaged or of another version: made again
+    same = all(found.provenance.get(key) == value for key, value in settings.items())
+    return found if same and found.provenance.get("input_sha256") == file_sha256(scan) else None
+
+
+def _check_places(scans: Sequence[Path], out: Path) -> None:
+    """Results are named like the scans, so that they must not go where these are; see that they can go there at all."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"no folder can be made here ({error.strerror})", where=out, repair="choose another"
+        ) from error
+    if any(out.samefile(path.parent) for path in scans):
+        raise InputError(
+            "results would replace the scans, which have the same names",
+            where=out,
+            repair="choose another folder for the results",
+        )
+
+
+def _check_name(path: Path, scans: Sequence[Path]) -> None:
+    """Two scans of one name (``a.nii`` and ``a.nii.gz``) would share their results."""
+    twin = next((p for p in scans if p != path and case_name(p) == case_name(path)), None)
+    if twin is not None:
+        raise InputError(f"has the same case name as {twin.name}", where=path, repair="rename or remove one of them")
+
+
+def _message(path: Path, error: Exception) -> str:
+    if isinstance(error, MedswinError):
+        text = str(error) if path.name in str(error) else f"{path}: {error}"
+    else:
+        text = f"{path}: unexpected {type(error).__name__}: {error}"
+    return " ".join(text.split())

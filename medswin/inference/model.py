@@ -1,0 +1,109 @@
+"""A model package made ready for use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+import medswin.networks
+from medswin.errors import MedswinError, PackageError
+from medswin.inference.sliding import WindowInferer
+from medswin.io.package import Package
+from medswin.io.scan import Scan
+from medswin.labels import LabelSet
+from medswin.networks import Segmenter
+from medswin.ood import Judge
+from medswin.transforms import Preprocessing
+
+_REPAIR = "get the model package again, or update medswin"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What a package describes, built.
+
+    Attributes:
+        name, version, package: of the model; ``package`` is the package's id.
+        network: with its weights, in fp32 and in evaluation mode, on the CPU.
+        preprocessing: what is done to a scan before.
+        label_set: the structures.
+        channels: names of the image's channels.
+        window: arguments of `WindowInferer`.
+        stages: of the encoder whose features the judge sees; -1 is the bottleneck.
+        judge: None for a model that brings no detector.
+    """
+
+    name: str
+    version: str
+    package: str
+    network: Segmenter
+    preprocessing: Preprocessing
+    label_set: LabelSet
+    channels: tuple[str, ...]
+    window: dict[str, Any]
+    stages: tuple[int, ...]
+    judge: Judge | None
+
+    @classmethod
+    def build(cls, package: Package) -> Model:
+        """Build what a package describes.
+
+        Raises:
+            PackageError: if it names a part that this medswin does not have, or its parts do not fit each other.
+        """
+        described, where = package.model, f"model package {package.name}"
+        try:
+            network = medswin.networks.build(described["network"]["name"], **described["network"]["params"])
+            window = dict(described["window"])
+            WindowInferer(**window)
+            judge = None if package.ood_json is None else Judge.from_parts(package.ood_json, package.ood_tensors)
+            model = cls(
+                package.name,
+                described["version"],
+                package.id,
+                network.eval().requires_grad_(False),
+                Preprocessing.from_json(described["preprocessing"]),
+                LabelSet.from_json(described["labels"]),
+                tuple(map(str, described["channels"])),
+                window,
+                tuple(int(stage) for stage in described.get("ood_stages", (-1,))),
+                judge,
+            )
+        except (MedswinError, KeyError, TypeError, ValueError) as error:
+            raise PackageError(f"cannot be built ({error})", where=where, repair=_REPAIR) from error
+        _load(network, package.state, where)
+        _check_sizes(model, where)
+        return model
+
+    def too_large(self, scan: Scan) -> bool:
+        """Whether the scan's field of view is so much larger than the training scans' that it is always rejected."""
+        return self.judge is not None and self.judge.geometry.fov_mm.too_large(scan.fov_mm, self.judge.geometry.factor)
+
+
+def _load(network: Segmenter, state: Mapping[str, Tensor], where: str) -> None:
+    """Fill the network; weights stored in half precision are widened, which is exact."""
+    own = network.state_dict()
+    names = sorted(set(own) ^ set(state))
+    names += sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
+    if names:
+        raise PackageError(
+            f"{len(names)} weights do not fit the network it describes, for example {names[0]}",
+            where=where,
+            repair=_REPAIR,
+        )
+    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
+
+
+def _check_sizes(model: Model, where: str) -> None:
+    has = (model.network.in_channels, model.network.out_channels)
+    wanted = (len(model.channels), len(model.label_set) + 1)
+    if has != wanted:
+        raise PackageError(
+            f"its network takes {has[0]} channels and tells {has[1]} classes, its description says {wanted[0]} and "
+            f"{wanted[1]}",
+            where=where,
+            repair=_REPAIR,
+        )

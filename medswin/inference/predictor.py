@@ -1,0 +1,198 @@
+"""Predictor: a scan in, a `Prediction` out, with the model kept in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import medswin
+from medswin.errors import ConfigError, InputError
+from medswin.inference.box import Box, cropped
+from medswin.inference.compute import check_fits, device_name, find_device, find_precision, mixed
+from medswin.inference.model import Model
+from medswin.inference.remarks import remarks, sided
+from medswin.inference.resample import labels_on_grid
+from medswin.inference.sliding import WindowInferer
+from medswin.io.nifti import read_nifti
+from medswin.io.package import read_package
+from medswin.io.scan import Scan
+from medswin.ood import not_checked
+from medswin.prediction import OODResult, Prediction
+
+STITCH_SHARE = 0.5  # of a GPU's free memory that stitched logits may take; larger ones are put together on the CPU
+
+
+class Predictor:
+    """Segments scans with one model, and says of each whether the model can be trusted on it.
+
+    Args:
+        model: what to run.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``, see `medswin.inference.compute.find_precision`.
+        threads: CPU threads of this process from now on; left as they are where None.
+        mirror: whether to average over mirrored passes: over the axes that the model names, or where it names none
+            over all three (over the last two if its structures have sides). None does as the model says.
+
+    Raises:
+        ConfigError: for a device, precision or number of threads that cannot be had.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "auto",
+        threads: int | None = None,
+        mirror: bool | None = None,
+    ) -> None:
+        self.model = model
+        self.device = find_device(device)
+        self.precision = find_precision(precision, self.device)
+        if threads is not None:
+            if threads < 1:
+                raise ConfigError(f"threads must be at least 1, got {threads}", where="threads")
+            torch.set_num_threads(threads)
+        self.network = model.network.to(self.device)
+        self.window = {**model.window, "mirror_axes": _mirror_axes(model, mirror)}
+        self.inferer = WindowInferer(**self.window, sw_device=self.device)
+        once = {**self.window, "overlap": 0.0, "mirror_axes": ()}
+        self.quick = WindowInferer(**once, sw_device=self.device)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "auto",
+        threads: int | None = None,
+        mirror: bool | None = None,
+    ) -> Predictor:
+        """Load a model: the name of a shipped one, or a package's folder or zip; ``name@sha256:HEX`` pins one.
+
+        Raises:
+            PackageError: if there is no such package, it is damaged, or of a newer format version.
+            ConfigError: see `Predictor`.
+        """
+        built = Model.build(read_package(model))
+        return cls(built, device=device, precision=precision, threads=threads, mirror=mirror)
+
+    def __call__(self, image: Any, box: str | Box | None = None) -> Prediction:
+        """Segment one scan.
+
+        Args:
+            image: path of a NIfTI file, a `Scan`, or an array (C, X, Y, Z) or (X, Y, Z); a `MetaTensor` brings its
+                affine.
+            box: the part to look at, see `Box.parse`; the labels are on the whole scan's grid all the same.
+
+        Raises:
+            InputError: for a scan that cannot be read or used, or a box that does not lie in it.
+        """
+        started = time.perf_counter()
+        scan = _as_scan(image)
+        part = Box.parse(box) if isinstance(box, str) else box
+        slices = None if part is None else part.slices(scan)
+        looked_at = scan if slices is None else cropped(scan, slices)
+        labels, feature = self.segment(looked_at)
+        if slices is not None:
+            found, labels = labels, np.zeros(scan.shape, dtype=np.uint8)
+            labels[slices] = found
+        said = self.settings(part) | {
+            "input_sha256": None if scan.path is None else file_sha256(scan.path),
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        noticed = remarks(scan, self.model.label_set, quick=self.model.too_large(looked_at))
+        ood = self.verdict(looked_at, feature)
+        region = None if slices is None else tuple((axis.start, axis.stop) for axis in slices)
+        return Prediction(
+            scan.case, labels, scan.grid.affine, self.model.label_set, ood, scan.findings + noticed, said, region
+        )
+
+    def segment(self, scan: Scan) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Labels (X, Y, Z) uint8 on the scan's own grid, and its bottleneck feature (F,), from one pass.
+
+        A scan far larger than the training scans will be rejected whatever is found in it. It gets a quick look, with
+        windows side by side and no mirroring, rather than an hour's work that nobody may use.
+
+        Raises:
+            InputError: for another number of channels than the model's, a scan too large for memory, or a network
+                that answers with NaN or infinity.
+        """
+        self._check(scan)
+        image = self.model.preprocessing(scan.image)
+        with torch.inference_mode(), mixed(self.precision, self.device):
+            inferer = self.quick if self.model.too_large(scan) else self.inferer
+            device = self._stitch_on(image.shape[1:].numel())
+            logits, feature = inferer.with_features(
+                image.as_tensor()[None], self.network, stages=self.model.stages, device=device
+            )
+        if not (torch.isfinite(feature).all() and torch.isfinite(logits).all()):
+            raise InputError(
+                "the network answers with NaN or infinity", where=scan.path or scan.case, repair="use --precision fp32"
+            )
+        labels = labels_on_grid(logits[0], np.asarray(image.affine), scan.shape, scan.grid.affine)
+        return labels, feature[0].float().cpu().numpy()
+
+    def verdict(self, scan: Scan, feature_F: NDArray[np.float32]) -> OODResult:
+        """Whether the model can be trusted on a scan with this feature."""
+        if self.model.judge is None:
+            return not_checked()
+        return self.model.judge.judge(feature_F, {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm})
+
+    def settings(self, box: Box | None = None) -> dict[str, Any]:
+        """What a prediction depends on beside the scan, as JSON."""
+        return {
+            "model": self.model.name,
+            "version": self.model.version,
+            "package": self.model.package,
+            "medswin": medswin.__version__,
+            "window": {key: list(value) if isinstance(value, tuple) else value for key, value in self.window.items()},
+            "precision": self.precision,
+            "box": box.text if box else None,
+        }
+
+    def _check(self, scan: Scan) -> None:
+        names, channels = self.model.channels, len(scan.image)
+        if channels != len(names):
+            raise InputError(
+                f"the scan has {channels} channels, model {self.model.name} takes {len(names)} ({', '.join(names)})",
+                where=scan.path or scan.case,
+                repair="give a scan with these channels, in this order, or use another model",
+            )
+        check_fits(scan, self.model.preprocessing.spacing_mm, len(self.model.label_set) + 1)
+
+    def _stitch_on(self, voxels: int) -> torch.device:
+        if self.device.type != "cuda":
+            return torch.device("cpu")
+        free, _ = torch.cuda.mem_get_info(self.device)
+        fits = 8 * voxels * (len(self.model.label_set) + 1) < STITCH_SHARE * free
+        return self.device if fits else torch.device("cpu")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _as_scan(image: Any) -> Scan:
+    if isinstance(image, Scan):
+        return image
+    return read_nifti(image) if isinstance(image, str | Path) else Scan.from_array(image)
+
+
+def _mirror_axes(model: Model, mirror: bool | None) -> tuple[int, ...]:
+    """The model's axes; where it names none and mirroring is wanted, all along which left stays left."""
+    if mirror is False:
+        return ()
+    own = tuple(model.window.get("mirror_axes", ()))
+    return own if own or not mirror else (1, 2) if sided(model.label_set) else (0, 1, 2)

@@ -1,0 +1,170 @@
+"""Batches: one failed case kills nothing, and what is done is not done again."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from inference_fakes import threshold_model
+
+from medswin.errors import InputError
+from medswin.inference import Predictor, predict_folder
+from medswin.inference.batch import BatchResult
+from medswin.io.cases import read_case
+
+
+def write_scan(path: Path, bright: int) -> None:
+    """A scan of 6 x 6 x 6 voxels of 2 mm with so many bright ones."""
+    image = np.zeros(216, dtype=np.float32)
+    image[100 : 100 + bright] = 1
+    nibabel.save(nibabel.Nifti1Image(image.reshape(6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), path)
+
+
+class Counting(Predictor):
+    """Writes down which cases it was asked for."""
+
+    def __call__(self, image, box=None):
+        self.asked = [*getattr(self, "asked", []), Path(image).name]
+        return super().__call__(image, box)
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    write_scan(folder / "a.nii.gz", 3)
+    write_scan(folder / "b.nii", 5)
+    return folder
+
+
+@pytest.fixture
+def predictor() -> Counting:
+    return Counting(threshold_model(spacing_mm=None))
+
+
+def test_every_case_gets_its_files_and_a_row(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    """3 and 5 voxels of 8 mm3 are 0.024 and 0.040 ml."""
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [(case.case, case.resumed) for case in result.done] == [("a", False), ("b", False)]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("a.json", "a.nii.gz", "b.json", "b.nii.gz"),
+        "volumes.csv",
+    ]
+    rows = list(csv.DictReader((tmp_path / "out" / "volumes.csv").open()))
+    assert rows == [
+        {"case": "a", "structure": "bright", "volume_ml": "0.0240", "verdict": "not checked", "p": ""},
+        {"case": "b", "structure": "bright", "volume_ml": "0.0400", "verdict": "not checked", "p": ""},
+    ]
+    assert read_case(tmp_path / "out" / "a.json").labels.sum() == 3
+
+
+def test_a_bad_scan_is_reported_and_the_others_are_done(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    (scans / "aa.nii.gz").write_text("this is no image")
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [case.case for case in result.done] == ["a", "b"]
+    assert [path.name for path, _ in result.failed] == ["aa.nii.gz"]
+    assert result.failed[0][1].startswith(f"{scans / 'aa.nii.gz'}: ")
+    assert not list((tmp_path / "out").glob("aa*"))
+
+
+def test_an_unexpected_error_is_reported_too(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(threshold_model(spacing_mm=None))
+    monkeypatch.setattr(predictor.network, "encode", lambda x: 1 / 0)
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert result == BatchResult((), result.failed)
+    assert [message.split(": ", 1)[1] for _, message in result.failed] == [
+        "unexpected ZeroDivisionError: division by zero"
+    ] * 2
+
+
+def test_what_is_done_is_not_done_again(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    out = tmp_path / "out"
+    predict_folder(predictor, scans, out)
+    (out / "b.json").unlink()  # as if killed before b was whole
+    first = (out / "volumes.csv").read_text()
+    result = predict_folder(predictor, scans, out)
+    assert predictor.asked == ["a.nii.gz", "b.nii", "b.nii"]
+    assert [case.resumed for case in result.done] == [True, False]
+    assert (out / "volumes.csv").read_text() == first
+
+
+def test_overwrite_does_all_again(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    for _ in range(2):
+        predict_folder(predictor, scans, tmp_path / "out", overwrite=True)
+    assert predictor.asked == ["a.nii.gz", "b.nii"] * 2
+
+
+@pytest.mark.parametrize("change", ["scan", "package", "mirror", "box", "label map", "case file"])
+def test_results_of_something_else_are_made_again(scans: Path, tmp_path: Path, change: str) -> None:
+    out, model, box = tmp_path / "out", threshold_model(spacing_mm=None), None
+    predict_folder(Predictor(model), scans, out)
+    mirror = None
+    if change == "scan":
+        write_scan(scans / "a.nii.gz", 7)
+    elif change == "package":
+        object.__setattr__(model, "package", "cd" * 32)
+    elif change == "mirror":
+        mirror = True
+    elif change == "box":
+        box = "0:6,0:6,0:5"
+    elif change == "label map":
+        (out / "a.nii.gz").write_bytes((out / "b.nii.gz").read_bytes())
+    else:
+        (out / "a.json").write_text("{")
+    predictor = Counting(model, mirror=mirror)
+    predict_folder(predictor, scans, out, box=box)
+    assert predictor.asked[0] == "a.nii.gz"
+
+
+def test_a_single_file_is_a_batch_of_one(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    assert [case.case for case in predict_folder(predictor, scans / "b.nii", tmp_path / "out").done] == ["b"]
+
+
+def test_progress_wraps_the_scans(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    seen: list[Path] = []
+
+    def progress(paths):
+        for path in paths:
+            seen.append(path)
+            yield path
+
+    predict_folder(predictor, scans, tmp_path / "out", progress)
+    assert [path.name for path in seen] == ["a.nii.gz", "b.nii"]
+
+
+def test_results_never_replace_the_scans(scans: Path, predictor: Counting) -> None:
+    before = (scans / "a.nii.gz").read_bytes()
+    with pytest.raises(InputError, match="results would replace the scans"):
+        predict_folder(predictor, scans, scans)
+    assert (scans / "a.nii.gz").read_bytes() == before
+
+
+def test_two_scans_of_one_name_are_both_refused(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    write_scan(scans / "b.nii.gz", 1)
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [case.case for case in result.done] == ["a"]
+    assert [message.split(": ", 1)[1].split(".")[0] for _, message in result.failed] == [
+        "has the same case name as b"
+    ] * 2
+
+
+@pytest.mark.parametrize(("what", "words"), [("nothing", "no .nii"), ("box", "cannot be read as a box")])
+def test_a_batch_that_cannot_run_at_all_says_so(
+    scans: Path, tmp_path: Path, predictor: Counting, what: str, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    inputs = tmp_path / "empty" if what == "nothing" else scans
+    with pytest.raises(InputError, match=words):
+        predict_folder(predictor, inputs, tmp_path / "out", box="all" if what == "box" else None)
+
+
+def test_a_place_that_is_a_file_is_refused_before_anything_is_computed(
+    scans: Path, tmp_path: Path, predictor: Counting
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(InputError, match="no folder can be made here"):
+        predict_folder(predictor, scans, tmp_path / "out")
+    assert not hasattr(predictor, "asked")

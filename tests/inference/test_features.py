@@ -1,0 +1,59 @@
+"""Features pooled in the same pass as the logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from inference_fakes import Threshold
+
+from medswin.inference import WindowInferer
+
+
+@pytest.mark.parametrize(("mirror_axes", "passes"), [((), 1), ((0,), 2), ((0, 1, 2), 8)])
+def test_the_encoder_runs_once_per_window_and_mirrored_pass(mirror_axes: tuple[int, ...], passes: int) -> None:
+    """A scan of 12 x 8 x 8 in windows of 8 with overlap 0.5 has 2 windows; two scans have 4."""
+    network = Threshold()
+    WindowInferer((8, 8, 8), mirror_axes=mirror_axes).with_features(torch.rand(2, 1, 12, 8, 8), network)
+    assert sum(network.encoded) == 4 * passes
+    assert sum(network.decoded) == 4 * passes
+
+
+@pytest.mark.parametrize("mirror_axes", [(), (1, 2)])
+def test_logits_are_those_of_the_plain_call(mirror_axes: tuple[int, ...]) -> None:
+    image, network = torch.rand(2, 1, 11, 5, 9), Threshold()
+    inferer = WindowInferer((8, 8, 8), mirror_axes=mirror_axes)
+    torch.testing.assert_close(inferer.with_features(image, network)[0], inferer(image, network))
+
+
+def test_padding_is_not_pooled() -> None:
+    """Where cells and scan meet, the feature is the mean of the scan; padding with 100 must not move it."""
+    image = torch.rand(1, 3, 4, 8, 2)
+    inferer = WindowInferer((8, 8, 8), cval=100.0)
+    feature = inferer.with_features(image, Threshold(3, cell=1))[1]
+    torch.testing.assert_close(feature, image.mean((2, 3, 4)))
+
+
+def test_a_cell_on_the_rim_counts_by_its_share() -> None:
+    """A scan 3 3 3 in a window of 8 is ``0 0 3 3 3 0 0 0``: cells 0, 3, 1.5, 0 with shares 0, 1, 1/2, 0."""
+    feature = WindowInferer((8, 2, 2)).with_features(torch.full((1, 1, 3, 2, 2), 3.0), Threshold())[1]
+    torch.testing.assert_close(feature, torch.tensor([[(3 * 1 + 1.5 * 0.5) / 1.5]]))
+
+
+def test_every_window_counts_by_its_cells() -> None:
+    """Windows 0-3 and 1-4 of a scan 0 1 2 3 4: means 1.5 and 2.5, equally many cells each."""
+    image = torch.arange(5.0).reshape(1, 1, 5, 1, 1)
+    inferer = WindowInferer((4, 1, 1), overlap=0.75)
+    feature = inferer.with_features(image, Threshold(cell=1))[1]
+    torch.testing.assert_close(feature, torch.tensor([[2.0]]))
+
+
+def test_scans_of_a_batch_do_not_mix() -> None:
+    image = torch.stack([torch.zeros(1, 9, 8, 8), torch.ones(1, 9, 8, 8)])
+    feature = WindowInferer((8, 8, 8), sw_batch_size=3).with_features(image, Threshold())[1]
+    torch.testing.assert_close(feature, torch.tensor([[0.0], [1.0]]))
+
+
+def test_mirroring_leaves_the_feature_alone() -> None:
+    image, network = torch.rand(1, 1, 11, 5, 9), Threshold()
+    plain = WindowInferer((8, 8, 8)).with_features(image, network)[1]
+    assert torch.equal(WindowInferer((8, 8, 8), mirror_axes=(0, 1)).with_features(image, network)[1], plain)
