@@ -49,6 +49,7 @@ def threshold_model(
         label_set=LabelSet.from_names(list(labels)),
         channels=tuple(channels),
         window=window or {"roi_size": [8, 8, 8], "overlap": 0.5, "mode": "gaussian", "mirror_axes": []},
+        stages=(-1,),
         judge=judge,
     )
 

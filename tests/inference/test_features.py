@@ -57,3 +57,12 @@ def test_mirroring_leaves_the_feature_alone() -> None:
     image, network = torch.rand(1, 1, 11, 5, 9), Threshold()
     plain = WindowInferer((8, 8, 8)).with_features(image, network)[1]
     assert torch.equal(WindowInferer((8, 8, 8), mirror_axes=(0, 1)).with_features(image, network)[1], plain)
+
+
+def test_stages_are_pooled_one_after_the_other() -> None:
+    """Stage 0 is the image itself; its pooled mean comes before that of the bottleneck."""
+    image, network = torch.rand(1, 1, 8, 8, 8), Threshold()
+    inferer = WindowInferer((8, 8, 8))
+    alone = inferer.with_features(image, network)[1]
+    both = inferer.with_features(image, network, stages=(0, -1))[1]
+    torch.testing.assert_close(both, torch.cat([image.mean((2, 3, 4)), alone], dim=1))
