@@ -6,13 +6,22 @@ Usage: python pipelines/hippocampus.py --data Task04_Hippocampus [-o runs/hippoc
 from __future__ import annotations
 
 import argparse
+import platform
 import shutil
+from datetime import date
 from pathlib import Path
 
+import torch
+
+from medswin.cli import brain
 from medswin.config import load, train
+from medswin.figures import key_image, save_png
 from medswin.inference import Predictor
-from medswin.io import read_package
+from medswin.io import read_json, read_package, write_json
 from medswin.resources import ZOO, find_config
+
+FIGURES = ("dice", "nsd", "hd95_mm")
+RESULTS = Path(__file__).with_suffix(".json")
 
 
 def main() -> None:
@@ -31,15 +40,38 @@ def main() -> None:
         return
 
     package = read_package(folder)
-    for part, summary in package.metrics.items():
-        mean = summary["mean"]
+    means = {part: {key: summary["mean"][key] for key in FIGURES} for part, summary in package.metrics.items()}
+    for part, mean in means.items():
         print(f"{part:12} Dice {mean['dice']:.4f}  NSD {mean['nsd']:.4f}  HD95 {mean['hd95_mm']:.2f} mm")
-    Predictor.load(folder)  # it must be usable as it lies there
     if options.ship:
         target = ZOO / config.name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder, target)
+        picture(target, ZOO / "demo.png")
+        study = {
+            "date": date.today().isoformat(),
+            "machine": f"{torch.get_num_threads()} CPU threads, {platform.machine()}, fp32",
+            "package": package.id,
+            "mean": means,
+            "split": read_json(options.out / "splits.json"),
+        }
+        write_json(RESULTS, study)
         print(f"shipped as {target.name}, package {package.id[:12]}")
+
+
+def picture(model: Path, path: Path) -> None:
+    """The README's picture: one hippocampus of the demo's brain, from nearby."""
+    scan = brain.template()
+    found = brain.segment(Predictor.load(model), scan, "left")
+    view = key_image(
+        scan.image[0].numpy(),
+        found.labels,
+        found.affine,
+        found.label_set,
+        structure=found.label_set.names[0],
+        title="left hippocampus of the MNI152 template",
+    )
+    save_png(path, view)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -92,6 +93,8 @@ def open_run(uri: str | None, experiment: str, name: str, folder: Path) -> Track
     if uri == "off":
         return NoTracker()
     silence()
+    for name in ("mlflow", "alembic"):  # they tell of every table that a new store gets
+        logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import lightning as L
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -75,8 +77,11 @@ def fit(
 
 
 def _trainer(recipe: Recipe, keeper: Keeper, progress: bool) -> L.Trainer:
-    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16("cpu"))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it tells of accelerators and other products
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16(device))
     return L.Trainer(
+        accelerator=device,
         max_steps=recipe.max_steps,
         precision="bf16-mixed" if bf16 else "32-true",
         gradient_clip_val=recipe.clip_norm,

@@ -1,0 +1,66 @@
+"""The shipped model: what its package says of itself, and that it still does so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medswin.inference import Predictor
+from medswin.io import Scan, read_labels, read_nifti, read_package
+from medswin.metrics import dice
+from medswin.resources import ZOO
+
+FOLDER = ZOO / "hippocampus"
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load("hippocampus")
+
+
+@pytest.fixture(scope="module")
+def held_out(root: Path) -> list[str]:
+    """Cases of people on whom the limits were set, but nobody trained and nothing was chosen."""
+    study = json.loads((root / "pipelines" / "hippocampus.json").read_text())
+    return list(study["split"]["calibration"])
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    package = read_package("hippocampus")
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
+    assert package.metrics["calibration"]["n_people"] >= 30
+    for words in ("Not for diagnosis", "CC-BY-SA 4.0", "anterior hippocampus", "Intended use", "Limits", "Dice"):
+        assert words in package.card
+
+
+def test_it_reaches_its_bar_on_people_it_never_met() -> None:
+    assert read_package("hippocampus").metrics["calibration"]["mean"]["dice"] >= 0.88
+
+
+def test_it_segments_and_accepts_as_its_card_says(
+    predictor: Predictor, hippocampus_dir: Path, held_out: list[str]
+) -> None:
+    scores, verdicts = [], []
+    for case in held_out[:8]:
+        found = predictor(hippocampus_dir / "imagesTr" / f"{case}.nii.gz")
+        truth = read_labels(hippocampus_dir / "labelsTr" / f"{case}.nii.gz")
+        scores.append(np.mean([dice(found.labels == value, truth == value) for value in (1, 2)]))
+        verdicts.append(found.ood.verdict)
+    assert np.mean(scores) > 0.86
+    assert verdicts.count("accept") >= 6
+
+
+def test_inverted_intensities_are_flagged(predictor: Predictor, hippocampus_dir: Path, held_out: list[str]) -> None:
+    for case in held_out[:4]:
+        scan = read_nifti(hippocampus_dir / "imagesTr" / f"{case}.nii.gz")
+        inverted = Scan(scan.case, scan.image.max() - scan.image, scan.findings, scan.path)
+        assert predictor(inverted).ood.verdict in ("review", "reject")
+
+
+def test_a_trunk_is_rejected_with_the_repair(predictor: Predictor, data_dir: Path) -> None:
+    found = predictor(data_dir / "nifti" / "mr_trunk_3mm.nii.gz")
+    assert found.ood.verdict == "reject"
+    assert any("field of view" in reason and "--box" in reason for reason in found.ood.reasons)
