@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from medswin.errors import InputError
 
 # Okabe and Ito's eight colours without black: told apart by colour-blind readers too.
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+
+
+_SIDES = {"left", "right", "l", "r"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class LabelSet:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
+
+    @property
+    def sided(self) -> bool:
+        """Whether a structure's name says left or right."""
+        return any(_SIDES & set(re.split(r"[^a-z]+", name.lower())) for name in self.names)
 
     @classmethod
     def from_names(cls, names: list[str]) -> LabelSet:

@@ -17,7 +17,7 @@ from medswin.cli import brain
 from medswin.config import load, train
 from medswin.figures import key_image, save_png
 from medswin.inference import Predictor
-from medswin.io import read_json, read_package, write_json
+from medswin.io import read_json, read_package, replacing_folder, write_json
 from medswin.resources import ZOO, find_config
 
 FIGURES = ("dice", "nsd", "hd95_mm")
@@ -45,8 +45,8 @@ def main() -> None:
         print(f"{part:12} Dice {mean['dice']:.4f}  NSD {mean['nsd']:.4f}  HD95 {mean['hd95_mm']:.2f} mm")
     if options.ship:
         target = ZOO / config.name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(folder, target)
+        with replacing_folder(target) as temporary:
+            shutil.copytree(folder, temporary, dirs_exist_ok=True)
         picture(target, ZOO / "demo.png")
         study = {
             "date": date.today().isoformat(),

@@ -17,11 +17,12 @@ Overrides = Annotated[
 @app.command()
 def check(config: ConfigName, overrides: Overrides = None) -> None:
     """Say whether a config is sound; an unknown key or name is an error that names it."""
+    from medswin.config import check as check_parts
     from medswin.config import load
     from medswin.resources import find_config
 
     path = find_config(config)
-    load(path, overrides or [])
+    check_parts(load(path, overrides or []))
     typer.echo(f"{path}: sound")
 
 

@@ -4,7 +4,8 @@ A config names parts by their registered names and gives numbers; nothing in it 
 """
 
 from medswin.config.load import load
+from medswin.config.parts import check
 from medswin.config.run import train
 from medswin.config.schema import Config
 
-__all__ = ["Config", "load", "train"]
+__all__ = ["Config", "check", "load", "train"]

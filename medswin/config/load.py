@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -68,10 +68,17 @@ def _explain(row: Any) -> str:
 def _keys(place: Sequence[Any]) -> list[str]:
     section: Any = Config
     for part in place:
-        section = section.model_fields[part].annotation
+        if isinstance(part, str):
+            section = section.model_fields[part].annotation
+            section = next((kind for kind in _kinds(section) if hasattr(kind, "model_fields")), section)
     if isinstance(section, type) and issubclass(section, BaseModel):
         return list(section.model_fields)
     return [field.name for field in fields(section)] if is_dataclass(section) else []
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The types that an annotation is made of: of ``list[Structure] | None`` they are Structure and None."""
+    return [kind for part in get_args(annotation) for kind in (_kinds(part) or [part])]
 
 
 def _first_line(error: Exception) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from rich.console import Console
+from rich.progress import track
 
-import medswin.losses
-import medswin.networks
+from medswin.config import parts
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
-from medswin.inference import WindowInferer
-from medswin.io import Dataset, people, read_dataset, read_package, write_json
+from medswin.io import Dataset, people, read_dataset, read_json, read_package, write_json
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
-from medswin.tracking import Tracker, open_run
+from medswin.tracking import Tracker, flatten, open_run
 from medswin.training.callback import RunFiles
 from medswin.training.data import PreparedCase, TrainingData, prepare
 from medswin.training.fingerprint import fingerprint
@@ -25,7 +24,17 @@ from medswin.training.finish import finish
 from medswin.training.fit import fit
 from medswin.training.split import PARTS, Split, keep_split
 from medswin.training.validation import Validation
-from medswin.transforms import build_augmentation
+
+MAY_CHANGE = (
+    "about",
+    "licence",
+    "version",
+    "tracking",
+    "training.stop_at_step",
+    "training.key_images",
+    "training.workers",
+)
+"""What a resumed run may set anew: nothing that the weights or the verdict depend on."""
 
 
 def train(
@@ -56,78 +65,80 @@ def train(
     Raises:
         MedswinError: for data, settings or folders that cannot be used.
     """
+    parts.check(config)
     files = RunFiles(out or Path("runs") / config.name)
+    _keep_config(config, init, files, resume=resume)
     dataset = read_dataset(_folder(config, data))
     label_set = config.label_set(dataset.label_names)
+    _check_sides(config, label_set)
     split = _split(config, dataset, files)
-    cases = _prepare(config, dataset, split, label_set, files, report)
+    report(f"preparing {len(split.people)} cases of {dataset.name}")
+    cases = _prepare(config, dataset, split, files, progress)
     prints = fingerprint([cases[c] for c in split.training], label_set.names)
     write_json(files.fingerprint, prints)
     report(_describe(split, prints))
-    L.seed_everything(config.training.seed, verbose=False)
-    network = build_network(config, dataset, label_set)
-    if init is not None:
-        start_from(network, init)
-    infer = partial(inferer(config).with_features, stages=config.ood.stages)
     tracker = open_run(config.tracking.uri, config.tracking.experiment, config.name, files.folder)
-    over = False
+    status = "FAILED"
     try:
-        tracker.params({**config.model_dump(mode="json", exclude={"about"}), "init": init})
-        over = fit(
-            network,
-            _build(medswin.losses.build, config.loss),
-            config.training,
-            TrainingData(
-                [cases[c] for c in split.training],
-                _build(build_augmentation, config.augmentation, patch_size=config.training.patch_size),
-                config.training,
-            ),
-            Validation(
-                [cases[c] for c in split.validation], infer, label_set, files.pictures, config.training.key_images
-            ),
-            files,
-            tracker,
-            resume=resume,
-            progress=progress,
-        )
-        if not over:
+        tracker.params({**_settings(config), "init": init})
+        network = _fit(config, cases, split, label_set, files, tracker, init=init, resume=resume, progress=progress)
+        if network is None:
+            status = "KILLED"
             report(f"stopped before the end of the schedule; --resume goes on with {files.folder}")
             return None
         report("measuring the chosen weights and fitting the OOD judge")
-        model = _model(config, dataset, prints)
-        finish(network, cases, split, infer, label_set, model, config.ood.model_dump(), files.package)
-        _track_package(tracker, files)
+        model, shown = _model(config, network, dataset, prints), _bar(progress, "cases")
+        finish(
+            network, cases, split, parts.infer(config), label_set, model, config.ood.model_dump(), files.package, shown
+        )
+        for path in (files.config, files.splits, files.fingerprint, files.package):
+            tracker.artifact(path, "package" if path.is_dir() else "")
+        status = "FINISHED"
     finally:
-        tracker.close(over)
+        tracker.close(status)
     return files.package
 
 
-def build_network(config: Config, dataset: Dataset, label_set: LabelSet) -> Segmenter:
-    """The config's network for the data set's channels and structures, with fresh weights."""
-    sizes = {"in_channels": len(dataset.channel_names), "out_channels": len(label_set) + 1}
-    network: Segmenter = _build(medswin.networks.build, config.network, **sizes)
-    return network
+def _fit(
+    config: Config,
+    cases: Mapping[str, PreparedCase],
+    split: Split,
+    label_set: LabelSet,
+    files: RunFiles,
+    tracker: Tracker,
+    *,
+    init: str | None,
+    resume: bool,
+    progress: bool,
+) -> Segmenter | None:
+    """The trained network, or None if the run was stopped."""
+    L.seed_everything(config.training.seed, verbose=False)
+    example, _ = cases[split.training[0]].load()
+    network = parts.network(config, len(example), len(label_set) + 1)
+    if init is not None:
+        start_from(network, init, label_set)
+    data = TrainingData([cases[c] for c in split.training], parts.augmentation(config), config.training)
+    held_out = [cases[c] for c in split.validation]
+    validation = Validation(held_out, parts.infer(config), label_set, files.pictures, config.training.key_images)
+    loss = parts.loss(config)
+    over = fit(network, loss, config.training, data, validation, files, tracker, resume=resume, progress=progress)
+    return network if over else None
 
 
-def inferer(config: Config) -> WindowInferer:
-    """The window inferer of a config: its windows are the training patches unless it says otherwise."""
-    window = config.window
-    return WindowInferer(
-        window.roi_size or config.training.patch_size,
-        overlap=window.overlap,
-        mode=window.mode,
-        mirror_axes=window.mirror_axes,
-    )
-
-
-def start_from(network: Segmenter, init: str) -> None:
+def start_from(network: Segmenter, init: str, label_set: LabelSet) -> None:
     """Fill a network with a package's weights; a head for other structures stays fresh.
 
     Raises:
         ConfigError: if anything but the head differs in name or shape.
     """
-    own, state = network.state_dict(), read_package(init).state
-    fitting = {name: t.to(own[name].dtype) for name, t in state.items() if name in own and t.shape == own[name].shape}
+    package = read_package(init)
+    own, state = network.state_dict(), package.state
+    same_head = LabelSet.from_json(package.model["labels"]).names == label_set.names
+    fitting = {
+        name: tensor.to(own[name].dtype)
+        for name, tensor in state.items()
+        if name in own and tensor.shape == own[name].shape and (same_head or not name.startswith("head."))
+    }
     lacking = sorted(name for name in own if name not in fitting and not name.startswith("head."))
     if lacking:
         raise ConfigError(
@@ -138,11 +149,46 @@ def start_from(network: Segmenter, init: str) -> None:
     network.load_state_dict({**own, **fitting})
 
 
+def _settings(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def _keep_config(config: Config, init: str | None, files: RunFiles, *, resume: bool) -> None:
+    """Write the settings into the run's folder; a run is resumed with the settings that it was started with."""
+    now = {**_settings(config), "init": init}
+    if resume and files.config.exists():
+        before = read_json(files.config)
+        old, new = flatten(before), flatten(now)
+        changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        changed = [key for key in changed if not key.startswith(MAY_CHANGE)]
+        if changed:
+            raise ConfigError(
+                f"the run was started with other settings: {', '.join(changed[:5])}",
+                where=files.config,
+                repair="resume with the settings of the run, or start another with -o (and --init its package)",
+            )
+    elif not (files.checkpoint.exists() or files.chosen.exists()):
+        write_json(files.config, now)
+
+
 def _folder(config: Config, data: Path | None) -> Path:
     folder = data or config.data.folder
     if folder is None:
         raise ConfigError("no data set is given", where="data.folder", repair="add --data FOLDER")
     return folder
+
+
+def _check_sides(config: Config, label_set: LabelSet) -> None:
+    """A mirrored left is a right: refuse to teach or to average that where names tell sides."""
+    mirrored = {"augmentation.flip_axes": config.augmentation.get("flip_axes", ())}
+    mirrored["window.mirror_axes"] = config.window.mirror_axes
+    for where, axes in mirrored.items():
+        if label_set.sided and 0 in axes:
+            raise ConfigError(
+                f"axis 0 turns left into right, but the structures tell sides: {', '.join(label_set.names)}",
+                where=where,
+                repair="take 0 out",
+            )
 
 
 def _split(config: Config, dataset: Dataset, files: RunFiles) -> Split:
@@ -152,37 +198,53 @@ def _split(config: Config, dataset: Dataset, files: RunFiles) -> Split:
 
 
 def _prepare(
-    config: Config, dataset: Dataset, split: Split, label_set: LabelSet, files: RunFiles, report: Callable[[str], None]
+    config: Config, dataset: Dataset, split: Split, files: RunFiles, progress: bool
 ) -> dict[str, PreparedCase]:
     """Every case of the split; all bad ones are named before anything is trained."""
-    report(f"preparing {len(split.people)} cases of {dataset.name}")
     done, failed = {}, []
-    for case in dataset.cases:
-        if case.id in split.people:
-            try:
-                done[case.id] = prepare(case, config.preprocessing, len(label_set) + 1, files.cache)
-            except MedswinError as error:
-                failed.append(str(error))
+    channels, classes = len(dataset.channel_names), len(dataset.label_names)
+    for case in _bar(progress, "preparing")([case for case in dataset.cases if case.id in split.people]):
+        try:
+            done[case.id] = prepare(case, config.preprocessing, channels, classes, files.cache)
+        except MedswinError as error:
+            failed.append(str(error))
     if failed:
-        raise ConfigError(f"{len(failed)} case(s) cannot be used: " + " | ".join(failed[:5]), where=dataset.name)
+        raise ConfigError(
+            f"{len(failed)} case(s) cannot be used: " + " | ".join(failed[:5]),
+            where=dataset.name,
+            repair="repair these cases or take them out of the data set, and delete splits.json",
+        )
     return done
 
 
+def _bar(shown: bool, words: str) -> Callable[[list[Any]], Any]:
+    console = Console(stderr=True)
+    hidden = not (shown and console.is_terminal)
+    return lambda items: track(items, words, console=console, disable=hidden, transient=True)
+
+
 def _describe(split: Split, prints: dict[str, Any]) -> str:
-    fov, spacing = prints["fov_mm"], prints["spacing_mm"]
-    shares = {name: getattr(split, name) for name in PARTS}
-    people_of = {name: len({split.people[c] for c in cases}) for name, cases in shares.items()}
-    parts = ", ".join(f"{len(cases)} of {people_of[name]} people for {name}" for name, cases in shares.items())
-    return (
-        f"scans: {parts}\n"
-        f"field of view {fov['min']} to {fov['max']} mm, spacing {spacing['min']} to {spacing['max']} mm"
-    )
+    lines = ["data set     smallest / middle / largest"]
+    for part in PARTS:
+        cases = getattr(split, part)
+        lines.append(f"{part:12} {len(cases)} scans of {len({split.people[c] for c in cases})} people")
+    rows = [
+        ("size, voxels", prints["size_voxels"]),
+        ("field, mm", prints["fov_mm"]),
+        ("spacing, mm", prints["spacing_mm"]),
+    ]
+    rows += [(f"intensity {i}", channel) for i, channel in enumerate(prints["intensities"])]
+    for name, spread in rows:
+        lines.append(
+            f"{name:12} " + " / ".join(" x ".join(f"{v:g}" for v in spread[k]) for k in ("min", "median", "max"))
+        )
+    return "\n".join([*lines, "(intensities: percentiles 0.5 x 50 x 99.5 of each channel)"])
 
 
-def _model(config: Config, dataset: Dataset, prints: dict[str, Any]) -> dict[str, Any]:
+def _model(config: Config, network: Segmenter, dataset: Dataset, prints: dict[str, Any]) -> dict[str, Any]:
     window = config.window.model_dump(mode="json")
-    sizes = {"in_channels": len(dataset.channel_names), "out_channels": len(dataset.label_names)}
     params = {key: value for key, value in config.network.items() if key != "name"}
+    sizes = {"in_channels": network.in_channels, "out_channels": network.out_channels}
     return {
         "name": config.name,
         "version": config.version,
@@ -195,12 +257,3 @@ def _model(config: Config, dataset: Dataset, prints: dict[str, Any]) -> dict[str
         "ood_stages": list(config.ood.stages),
         "fingerprint": prints,
     }
-
-
-def _track_package(tracker: Tracker, files: RunFiles) -> None:
-    for path in (files.splits, files.fingerprint, files.package):
-        tracker.artifact(path, "package" if path.is_dir() else "")
-
-
-def _build(build: Callable[..., Any], part: dict[str, Any], **given: Any) -> Any:
-    return build(part["name"], **{key: value for key, value in part.items() if key != "name"}, **given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from medswin.errors import ConfigError
 from medswin.labels import PALETTE, Code, Label, LabelSet
@@ -100,7 +100,7 @@ class OOD(Strict):
 class Tracking(Strict):
     """MLflow: ``uri`` of a server or store, None for an SQLite file beside the run's folder, ``off`` for nothing."""
 
-    uri: str | None = None
+    uri: Annotated[str | None, BeforeValidator(lambda uri: "off" if uri is False else uri)] = None  # YAML's off
     experiment: str = "medswin"
 
 

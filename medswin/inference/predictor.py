@@ -16,7 +16,7 @@ from medswin.errors import ConfigError, InputError
 from medswin.inference.box import Box, cropped
 from medswin.inference.compute import check_fits, device_name, find_device, find_precision, mixed
 from medswin.inference.model import Model
-from medswin.inference.remarks import remarks, sided
+from medswin.inference.remarks import remarks
 from medswin.inference.resample import labels_on_grid
 from medswin.inference.sliding import WindowInferer
 from medswin.io.nifti import read_nifti
@@ -195,4 +195,4 @@ def _mirror_axes(model: Model, mirror: bool | None) -> tuple[int, ...]:
     if mirror is False:
         return ()
     own = tuple(model.window.get("mirror_axes", ()))
-    return own if own or not mirror else (1, 2) if sided(model.label_set) else (0, 1, 2)
+    return own if own or not mirror else (1, 2) if model.label_set.sided else (0, 1, 2)

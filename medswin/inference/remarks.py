@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from medswin.findings import Finding
 from medswin.io.scan import Scan
 from medswin.labels import LabelSet
-
-SIDES = {"left", "right", "l", "r"}
 
 QUICK_LOOK = Finding(
     "quick-look",
@@ -29,10 +25,5 @@ def remarks(scan: Scan, label_set: LabelSet, *, quick: bool) -> tuple[Finding, .
 
     A network tells left from right by the way the scan lies, which has to be known for that.
     """
-    doubted = sided(label_set) and not scan.oriented
+    doubted = label_set.sided and not scan.oriented
     return (*((SIDE_UNKNOWN,) if doubted else ()), *((QUICK_LOOK,) if quick else ()))
-
-
-def sided(label_set: LabelSet) -> bool:
-    """Whether a structure's name says left or right."""
-    return any(SIDES & set(re.split(r"[^a-z]+", name.lower())) for name in label_set.names)

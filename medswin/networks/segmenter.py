@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from medswin.errors import ConfigError
 from medswin.networks.blocks.conv import Norm
 from medswin.networks.contract import Decoder, Encoder, Triple
+from medswin.networks.decoders import DECODERS
 from medswin.networks.decoders.unetr import UNETRDecoder
+from medswin.networks.encoders import ENCODERS
 from medswin.networks.encoders.swin import Strides, SwinEncoder, Windows
 
 COMPAT = (None, "monai-1.5")
@@ -140,11 +142,8 @@ def segmenter(encoder: dict[str, Any], decoder: dict[str, Any], in_channels: int
         in_channels: channels of the image.
         out_channels: classes, the background included.
     """
-    from medswin.networks.decoders import DECODERS
-    from medswin.networks.encoders import ENCODERS
-
     rest = dict(encoder)
-    built = ENCODERS.build(rest.pop("name"), in_channels=in_channels, **rest)
+    built = ENCODERS.build(rest.pop("name", ""), in_channels=in_channels, **rest)
     rest = dict(decoder)
-    decoded = DECODERS.build(rest.pop("name"), channels=built.channels, strides=built.strides, **rest)
+    decoded = DECODERS.build(rest.pop("name", ""), channels=built.channels, strides=built.strides, **rest)
     return Segmenter(built, decoded, out_channels)

@@ -3,6 +3,6 @@
 Nothing that identifies a patient goes in: cases by the names their data set gives them, numbers, and pictures.
 """
 
-from medswin.tracking.run import NoTracker, Tracker, open_run
+from medswin.tracking.run import NoTracker, Tracker, flatten, open_run
 
-__all__ = ["NoTracker", "Tracker", "open_run"]
+__all__ = ["NoTracker", "Tracker", "flatten", "open_run"]

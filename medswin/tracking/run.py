@@ -29,8 +29,8 @@ class Tracker(Protocol):
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file, or a folder with all that is in it."""
 
-    def close(self, ok: bool = True) -> None:
-        """The run is over; ``ok`` tells whether it got to its end."""
+    def close(self, status: str = "FINISHED") -> None:
+        """The run is over: FINISHED, FAILED, or KILLED for one that can be resumed."""
 
 
 class NoTracker:
@@ -45,7 +45,7 @@ class NoTracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         return
 
-    def close(self, ok: bool = True) -> None:
+    def close(self, status: str = "FINISHED") -> None:
         return
 
 
@@ -74,8 +74,8 @@ class MLflowTracker:
         else:
             self.client.log_artifact(self.run_id, str(path), folder or None)
 
-    def close(self, ok: bool = True) -> None:
-        self.client.set_terminated(self.run_id, "FINISHED" if ok else "FAILED")
+    def close(self, status: str = "FINISHED") -> None:
+        self.client.set_terminated(self.run_id, status)
 
 
 def open_run(uri: str | None, experiment: str, name: str, folder: Path) -> Tracker:

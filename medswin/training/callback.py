@@ -26,6 +26,7 @@ class RunFiles:
         self.checkpoint = folder / "last.ckpt"
         self.best = folder / "best.safetensors"
         self.chosen = folder / "weights.safetensors"
+        self.config = folder / "config.json"
         self.splits = folder / "splits.json"
         self.fingerprint = folder / "fingerprint.json"
         self.cache = folder / "cache"
@@ -51,7 +52,8 @@ class Keeper(L.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best = float(state["best"])
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: SegmentationModule) -> None:
+        trainer.should_stop = module.progress >= 1  # killed between its last checkpoint and its end
         self.clock = time.monotonic()
 
     def on_train_batch_end(
@@ -61,7 +63,7 @@ class Keeper(L.Callback):
         module.minutes += (time.monotonic() - self.clock) / 60
         step, over = trainer.global_step, module.progress >= 1
         stopped = step == self.recipe.stop_at_step
-        if step % LOG_EVERY == 0 and trainer.is_global_zero:
+        if step % LOG_EVERY == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.tracker.metrics({"loss": float(outputs["loss"]), "learning_rate": rate}, step)
         if over or step % self.recipe.validate_every == 0:
@@ -73,8 +75,6 @@ class Keeper(L.Callback):
         self.clock = time.monotonic()
 
     def _validate(self, trainer: L.Trainer, module: SegmentationModule, step: int) -> None:
-        if not trainer.is_global_zero:
-            return
         scores, pictures = self.validation(module.ema, step)
         self.tracker.metrics({f"validation/{name}": value for name, value in scores.items()}, step)
         for picture in pictures:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,6 +28,7 @@ from medswin.training.recipe import Recipe
 from medswin.transforms import Preprocessing
 
 CACHE_VERSION = 1
+PERCENTILES = (0.5, 50.0, 99.5)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class PreparedCase:
         id: the case's name in its dataset.
         path: safetensors file with ``image`` (C, D, H, W), ``label`` (1, D, H, W) and ``affine`` (4, 4).
         geometry: ``fov_mm`` and ``spacing_mm`` of the scan as it came, per RAS axis.
+        intensities: (C, 3) `PERCENTILES` of each channel of the scan as it came.
     """
 
     id: str
     path: Path
     geometry: Mapping[str, tuple[float, float, float]]
+    intensities: NDArray[np.float64]
 
     def load(self) -> tuple[MetaTensor, MetaTensor]:
         """Image float32 and label map uint8, both MetaTensor with the grid's affine."""
@@ -53,11 +57,11 @@ class PreparedCase:
             )
 
 
-def read_case(case: Case) -> Scan:
+def read_case(case: Case, channels: int) -> Scan:
     """One scan of all the channels of a case.
 
     Raises:
-        InputError: if the channels do not lie on one grid.
+        InputError: if there are more or fewer channels, or they do not lie on one grid.
     """
     scans = [read_nifti(path) for path in case.images]
     first = scans[0]
@@ -68,14 +72,21 @@ def read_case(case: Case) -> Scan:
                 where=scan.path,
                 repair="resample the channels of a case onto one grid",
             )
-    channels = torch.cat([scan.image.as_tensor() for scan in scans])
-    return Scan(case.id, MetaTensor(channels, affine=first.image.affine), first.findings, first.path)
+    image = torch.cat([scan.image.as_tensor() for scan in scans])
+    if len(image) != channels:
+        raise InputError(
+            f"it has {len(image)} channel(s), the data set says {channels}",
+            where=first.path,
+            repair="correct the channels in dataset.json, or the case",
+        )
+    return Scan(case.id, MetaTensor(image, affine=first.image.affine), first.findings, first.path)
 
 
-def prepare(case: Case, preprocessing: Preprocessing, classes: int, cache: Path) -> PreparedCase:
+def prepare(case: Case, preprocessing: Preprocessing, channels: int, classes: int, cache: Path) -> PreparedCase:
     """Preprocess a labelled case, or find it in ``cache`` under a name that changes with the files and the settings.
 
     Args:
+        channels: number of channels that the case must have.
         classes: number of label values, the background included.
 
     Raises:
@@ -83,9 +94,9 @@ def prepare(case: Case, preprocessing: Preprocessing, classes: int, cache: Path)
     """
     if case.label is None:
         raise InputError("the case has no label", where=case.id, repair="add its label, or remove the case")
-    path = cache / f"{case.id}-{_key([*case.images, case.label], preprocessing)}.safetensors"
+    path = cache / f"{case.id}-{_key([*case.images, case.label], preprocessing, classes)}.safetensors"
     if not path.exists():
-        scan = read_case(case)
+        scan = read_case(case, channels)
         label = read_labels(case.label, like=scan, values=range(classes))
         image = preprocessing(scan.image)
         on_grid = preprocessing.label(MetaTensor(torch.from_numpy(label[None]).float(), affine=scan.image.affine))
@@ -94,17 +105,20 @@ def prepare(case: Case, preprocessing: Preprocessing, classes: int, cache: Path)
             "label": on_grid.as_tensor().to(torch.uint8).contiguous(),
             "affine": torch.as_tensor(image.affine, dtype=torch.float64).contiguous(),
         }
-        geometry = {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm}
+        raw = np.percentile(scan.image.numpy().reshape(channels, -1), PERCENTILES, axis=1).T
+        about = {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm, "intensities": raw.tolist()}
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"geometry": json.dumps(geometry)})
+            save_file(tensors, temporary, metadata={"about": json.dumps(about)})
     with safe_open(path, framework="pt") as file:
-        geometry = json.loads(file.metadata()["geometry"])
-    return PreparedCase(case.id, path, {key: tuple(value) for key, value in geometry.items()})
+        about = json.loads(file.metadata()["about"])
+    return PreparedCase(
+        case.id, path, {key: tuple(about[key]) for key in ("fov_mm", "spacing_mm")}, np.array(about["intensities"])
+    )
 
 
-def _key(files: Sequence[Path], preprocessing: Preprocessing) -> str:
+def _key(files: Sequence[Path], preprocessing: Preprocessing, classes: int) -> str:
     stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
-    text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json()])
+    text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json(), classes])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -133,17 +147,16 @@ def _order(seed: int, turn: int, n: int) -> list[int]:
 
 
 class FromStep(Sampler[int]):
-    """Patch numbers of this process from a step on; its length is that of the whole schedule, as Lightning counts."""
+    """Patch numbers from a step on; its length is that of the whole schedule, as Lightning counts."""
 
-    def __init__(self, step: int, recipe: Recipe, rank: int, world: int) -> None:
-        self.step, self.recipe, self.rank, self.world = step, recipe, rank, world
+    def __init__(self, step: int, recipe: Recipe) -> None:
+        self.step, self.recipe = step, recipe
 
     def __len__(self) -> int:
         return self.recipe.max_steps * self.recipe.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        for i in range(self.step * self.recipe.batch_size, len(self)):
-            yield i * self.world + self.rank
+        yield from range(self.step * self.recipe.batch_size, len(self))
 
 
 class TrainingData(L.LightningDataModule):
@@ -154,15 +167,11 @@ class TrainingData(L.LightningDataModule):
         self.patches, self.recipe = Patches(cases, augmentation, recipe.seed), recipe
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        trainer = self.trainer
-        if trainer is None:
-            step, rank, world = 0, 0, 1
-        else:
-            step, rank, world = trainer.global_step, trainer.global_rank, trainer.world_size
+        step = self.trainer.global_step if self.trainer is not None else 0
         return DataLoader(
             self.patches,
             batch_size=self.recipe.batch_size,
-            sampler=FromStep(step, self.recipe, rank, world),
+            sampler=FromStep(step, self.recipe),
             num_workers=self.recipe.workers,
             persistent_workers=self.recipe.workers > 0,
         )

@@ -19,26 +19,25 @@ def fingerprint(cases: Sequence[PreparedCase], label_names: Sequence[str]) -> di
 
     Returns:
         JSON-able values; ``size_voxels`` is on the network's grid, ``volume_share`` the mean share of voxels per
-        structure, ``normalised_intensity`` percentiles 0.5, 50 and 99.5 after preprocessing.
+        structure, and ``intensities`` holds the percentiles 0.5, 50 and 99.5 of each channel of the scans as they came.
     """
-    sizes, shares, intensities = [], [], []
+    sizes, shares = [], []
     for case in cases:
-        image, label = case.load()
+        _, label = case.load()
         sizes.append(tuple(label.shape[1:]))
         counts = np.bincount(label.numpy().ravel(), minlength=len(label_names) + 1)
         shares.append(counts[1:] / counts.sum())
-        intensities.append(np.percentile(image.numpy(), (0.5, 50.0, 99.5)))
     return {
         "cases": len(cases),
         "fov_mm": _spread([case.geometry["fov_mm"] for case in cases]),
         "spacing_mm": _spread([case.geometry["spacing_mm"] for case in cases]),
         "size_voxels": _spread(sizes),
         "volume_share": dict(zip(label_names, np.mean(shares, axis=0).round(6).tolist(), strict=True)),
-        "normalised_intensity": np.mean(intensities, axis=0).round(4).tolist(),
+        "intensities": [_spread(channel) for channel in np.swapaxes([case.intensities for case in cases], 0, 1)],
     }
 
 
-def _spread(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+def _spread(rows: Any) -> dict[str, list[float]]:
     table = np.asarray(rows, dtype=float)
     return {
         "min": table.min(axis=0).round(4).tolist(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def round_to_half(network: Segmenter) -> dict[str, Tensor]:
 
 
 def look(
-    cases: Sequence[PreparedCase], network: Segmenter, infer: Infer, label_set: LabelSet
+    cases: Iterable[PreparedCase], network: Segmenter, infer: Infer, label_set: LabelSet
 ) -> tuple[NDArray[np.float32], dict[str, dict[str, Scores]]]:
     """Features (N, F) and metrics of each case, from one pass of inference."""
     features, rows = [], {}
@@ -41,7 +41,7 @@ def look(
             logits, feature = infer(image.as_tensor()[None], network)
         found = logits[0].argmax(0).to(torch.uint8).numpy()
         spacing = tuple(float(s) for s in np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0))
-        features.append(feature[0].float().numpy())
+        features.append(feature[0].float().cpu().numpy())
         rows[case.id] = evaluate_case(found, label.numpy()[0], spacing, label_set)
     return np.stack(features), rows
 
@@ -55,7 +55,8 @@ def finish(
     model: Mapping[str, Any],
     ood: Mapping[str, Any],
     folder: Path,
-) -> Path:
+    bar: Callable[[list[PreparedCase]], Iterable[PreparedCase]] = iter,
+) -> None:
     """Write the model package of a trained network.
 
     The judge is fitted on the training cases' features and calibrated on the calibration people. These chose nothing
@@ -68,13 +69,11 @@ def finish(
         model: ``model.json`` without what is known here: format version, medswin's version and the labels.
         ood: ``detectors`` and ``false_alarm_rate`` of the judge; without calibration people no judge is fitted.
         folder: of the package.
-
-    Returns:
-        The package's folder.
+        bar: wraps the list of cases, for a progress bar.
     """
     state = round_to_half(network)
     parts = {
-        name: look([cases[c] for c in getattr(split, name)], network, infer, label_set)
+        name: look(bar([cases[c] for c in getattr(split, name)]), network, infer, label_set)
         for name in ("training", "validation", "calibration")
         if getattr(split, name)
     }
@@ -107,4 +106,3 @@ def finish(
         metrics=metrics,
         card=model_card(full, metrics, ood_json),
     )
-    return folder

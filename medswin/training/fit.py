@@ -48,7 +48,7 @@ def fit(
         ConfigError: if the folder holds a run that was not to be resumed, or its checkpoint does not fit the network.
         TrainingError: if the loss stops being finite.
     """
-    if files.checkpoint.exists() and not resume:
+    if (files.checkpoint.exists() or files.chosen.exists()) and not resume:
         raise ConfigError(
             "a run is in this folder already", where=files.folder, repair="add --resume, or use another folder -o"
         )
@@ -82,15 +82,14 @@ def _trainer(recipe: Recipe, keeper: Keeper, progress: bool) -> L.Trainer:
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16(device))
     return L.Trainer(
         accelerator=device,
+        devices=1,  # checkpoints, clock and package are one process's; several GPUs come with their own tests
         max_steps=recipe.max_steps,
         precision="bf16-mixed" if bf16 else "32-true",
-        gradient_clip_val=recipe.clip_norm,
         callbacks=[keeper],
         enable_progress_bar=progress,
         enable_checkpointing=False,
         enable_model_summary=False,
         logger=False,
-        use_distributed_sampler=False,
         num_sanity_val_steps=0,
         default_root_dir=keeper.files.folder,
     )

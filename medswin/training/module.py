@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from medswin.errors import TrainingError
 from medswin.networks import Segmenter
 from medswin.training.nan import explain
 from medswin.training.recipe import Recipe
@@ -33,12 +34,14 @@ class SegmentationModule(L.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         # Dropout must not depend on how often a run was stopped: its randomness is a function of the step alone.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank)
+        seed = self.recipe.seed * 1_000_003 + self.global_step
+        torch.manual_seed(seed)
         rate = self.recipe.rate(self.progress)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         loss: Tensor = self.loss(self.network(batch["image"]).float(), batch["label"])
         if not torch.isfinite(loss):
+            torch.manual_seed(seed)
             raise explain(self.network, batch, self.global_step)
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
@@ -47,6 +50,15 @@ class SegmentationModule(L.LightningModule):
     def progress(self) -> float:
         """Share of the budget used, 0 to 1."""
         return self.recipe.progress(self.global_step, self.minutes)
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"the gradient of step {self.global_step} is not finite, though its loss is",
+                repair="lower training.learning_rate, or set training.precision=fp32; the last checkpoint is intact, "
+                "--resume goes on from it",
+            )
 
     def average(self) -> None:
         """Take the weights after an optimiser step into their running mean."""

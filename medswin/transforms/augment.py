@@ -34,7 +34,7 @@ def none(patch_size: Sequence[int]) -> Compose:
 
 def mri(
     patch_size: Sequence[int],
-    flip_axes: Sequence[int] = (0,),
+    flip_axes: Sequence[int] = (),
     rotate_degrees: float = 15.0,
     scale: float = 0.15,
     translate_voxels: float = 4.0,
@@ -46,7 +46,7 @@ def mri(
 
     Args:
         patch_size: voxels per axis of what the network gets.
-        flip_axes: axes that may be mirrored; 0 is left-right, right for structures that come in pairs.
+        flip_axes: axes that may be mirrored; 0 is left-right, wrong where a structure's name says its side.
         rotate_degrees: largest turn about each axis.
         scale: largest relative change of size per axis.
         translate_voxels: largest shift per axis.

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from medswin.config import load
+from medswin.config import check, load
 from medswin.errors import ConfigError
 from medswin.resources import configs_folder, shipped_configs
 
@@ -59,6 +59,38 @@ def test_what_is_wrong_is_named(write, change, words):
         load(write(GOOD | change))
     assert "config.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_key_in_a_list_is_named(write):
+    structure = {"dataset_name": "A", "name": "a", "colour": 1}
+    with pytest.raises(ConfigError, match=r"structures.0.colour is not a key; known there: dataset_name, name, color"):
+        load(write(GOOD | {"structures": [structure]}))
+
+
+def test_tracking_can_be_switched_off_by_yamls_off(write):
+    assert load(write(GOOD), ["tracking.uri=off"]).tracking.uri == "off"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "training.patch_size=[33, 32, 32]",
+            r"training.patch_size: \(33, 32, 32\) must be divisible by .*\(32, 32, 32\)",
+        ),
+        ("window.roi_size=[0, 32, 32]", r"window.roi_size"),
+        ("network.feature_size=50", r"50 channels cannot be shared among 3 heads"),
+        ("network.feature_size=abc", r"network: cannot be built"),
+        ("ood.stages=[9]", r"ood.stages: the network has the stages 0 to 5"),
+        ("ood.detectors=[{name: knn, params: {k: 0}}]", r"k"),
+        ("window.mirror_axes=[7]", r"mirror_axes must be different axes"),
+        ("data.group={by: magic}", r"magic"),
+    ],
+)
+def test_what_loads_but_cannot_be_built_is_found_by_check(write, override, words):
+    check(load(write(GOOD)))
+    with pytest.raises(ConfigError, match=words):
+        check(load(write(GOOD), [override]))
 
 
 def test_files_that_hold_no_config(write, tmp_path):

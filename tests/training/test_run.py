@@ -1,9 +1,14 @@
 """Whole runs on a tiny data set: to the package, stopped and resumed, and what goes wrong on the way."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
+from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from medswin.config import load, train
@@ -86,13 +91,70 @@ def test_a_bad_case_is_named_before_anything_is_trained(config_file, blobs, tmp_
     assert not (tmp_path / "out" / "last.ckpt").exists()
 
 
+def test_a_run_is_resumed_with_its_own_settings(finished, config_file):
+    with pytest.raises(ConfigError, match=r"other settings: training.max_steps"):
+        run(config_file, finished[0], "training.max_steps=8", resume=True)
+
+
+def test_two_channels_in_nnunets_layout(blobs, config_file, tmp_path):
+    """The same blobs as CASE_0000 and CASE_0001; a case without its second channel is named."""
+    data = tmp_path / "Dataset001_Blobs"
+    (data / "imagesTr").mkdir(parents=True)
+    (data / "labelsTr").mkdir()
+    for path in sorted((blobs / "imagesTr").iterdir()):
+        case = path.name.removesuffix(".nii.gz")
+        for channel in ("0000", "0001"):
+            shutil.copy(path, data / "imagesTr" / f"{case}_{channel}.nii.gz")
+        shutil.copy(blobs / "labelsTr" / path.name, data / "labelsTr" / path.name)
+    about = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "blob": 1}, "file_ending": ".nii.gz"}
+    (data / "dataset.json").write_text(json.dumps(about | {"numTraining": 16}))
+    package = read_package(run(config_file, tmp_path / "out", "training.max_steps=1", data=data))
+    assert package.model["channels"] == ["T1", "T2"]
+    assert package.state["encoder.patch.weight"].shape[1] == 2
+    assert len(package.model["fingerprint"]["intensities"]) == 2
+
+
+def test_left_is_not_turned_into_right(blobs, config_file, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(blobs, data)
+    about = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps(about | {"labels": {"0": "background", "1": "left blob"}}))
+    with pytest.raises(ConfigError, match=r"window.mirror_axes: axis 0 turns left into right"):
+        run(config_file, tmp_path / "out", data=data)
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(finished, config_file, tmp_path):
+    """kill -9 as soon as there is a checkpoint; the resumed run ends where the uninterrupted one did."""
+    words = ["train", "-c", str(config_file), "-o", ".", "--no-progress"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medswin", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert (tmp_path / "last.ckpt").exists()
+    run(config_file, tmp_path, resume=True)
+    ours, theirs = load_file(tmp_path / "weights.safetensors"), load_file(finished[0] / "weights.safetensors")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_mlflow_keeps_settings_curves_pictures_and_the_package(config_file, tmp_path):
+    run(config_file, tmp_path / "run", "tracking.uri=null", "training.max_steps=10")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("medswin").experiment_id])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["network.feature_size"] == "12"
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "validation/dice")] == [2, 4, 6, 8, 10]
+    assert {item.path for item in client.list_artifacts(found.info.run_id)} >= {"config.json", "package", "validation"}
+
+
 def test_patches_depend_on_their_number_alone():
     recipe = Recipe((8, 8, 8), batch_size=2, max_steps=5)
-    whole = list(FromStep(0, recipe, rank=0, world=1))
+    whole = list(FromStep(0, recipe))
     assert whole == list(range(10))
-    assert list(FromStep(3, recipe, rank=0, world=1)) == whole[6:]
-    ranks = [list(FromStep(0, recipe, rank=r, world=2)) for r in (0, 1)]
-    assert sorted(ranks[0] + ranks[1]) == list(range(20))
+    assert list(FromStep(3, recipe)) == whole[6:]
 
 
 def test_a_nan_is_traced_to_its_module():
