@@ -6,18 +6,18 @@ Usage: python pipelines/hippocampus.py --data Task04_Hippocampus [-o runs/hippoc
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 from datetime import date
 from pathlib import Path
-
-import torch
 
 from medswin.cli import brain
 from medswin.config import load, train
 from medswin.figures import key_image, save_png
 from medswin.inference import Predictor
 from medswin.io import read_json, read_package, replacing_folder, write_json
+from medswin.networks.precision import has_bf16
 from medswin.resources import ZOO, find_config
 
 FIGURES = ("dice", "nsd", "hd95_mm")
@@ -50,7 +50,7 @@ def main() -> None:
         picture(target, ZOO / "demo.png")
         study = {
             "date": date.today().isoformat(),
-            "machine": f"{torch.get_num_threads()} CPU threads, {platform.machine()}, fp32",
+            "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, {'bf16' if has_bf16('cpu') else 'fp32'}",
             "package": package.id,
             "mean": means,
             "split": read_json(options.out / "splits.json"),

@@ -167,7 +167,7 @@ def _keep_config(config: Config, init: str | None, files: RunFiles, *, resume: b
                 where=files.config,
                 repair="resume with the settings of the run, or start another with -o (and --init its package)",
             )
-    elif not (files.checkpoint.exists() or files.chosen.exists()):
+    elif not (files.config.exists() and (files.checkpoint.exists() or files.chosen.exists())):
         write_json(files.config, now)
 
 
