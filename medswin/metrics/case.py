@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medswin.errors import InputError
-from medswin.labels import LabelSet
+from medswin.labels import Label, LabelSet
 from medswin.metrics.overlap import dice
 from medswin.metrics.surface import diagonal_mm, surface_scores
 
@@ -36,7 +36,7 @@ class Scores(TypedDict):
 
 
 def evaluate_case(
-    pred: ArrayLike, label: ArrayLike, spacing_mm: Sequence[float], label_set: LabelSet
+    pred: ArrayLike, label: ArrayLike, spacing_mm: Sequence[float], label_set: LabelSet | Sequence[Label]
 ) -> dict[str, Scores]:
     """Dice, NSD at 1 mm, HD95 and volumes of each structure, by its name.
 
@@ -56,7 +56,9 @@ def evaluate_case(
     return {row.name: _scores(p == row.value, y == row.value, spacing_mm) for row in label_set}
 
 
-def missed_case(label: ArrayLike, spacing_mm: Sequence[float], label_set: LabelSet) -> dict[str, Scores]:
+def missed_case(
+    label: ArrayLike, spacing_mm: Sequence[float], label_set: LabelSet | Sequence[Label]
+) -> dict[str, Scores]:
     """The rows of a case that has no prediction: every structure counts as missed, even one that is not there."""
     y = np.asarray(label)
     _check_values("reference", y, label_set)
@@ -97,7 +99,7 @@ def _volume_ml(mask: NDArray[np.bool_], spacing_mm: Sequence[float]) -> float:
     return int(mask.sum()) * math.prod(float(size) for size in spacing_mm) / 1000.0
 
 
-def _check_values(which: str, values: NDArray[np.generic], label_set: LabelSet) -> None:
+def _check_values(which: str, values: NDArray[np.generic], label_set: LabelSet | Sequence[Label]) -> None:
     known = [0, *(row.value for row in label_set)]
     strange = sorted(set(np.unique(values).tolist()) - set(known))
     if strange:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medswin.errors import InputError, MedswinError
-from medswin.io.nifti import case_name, find_scans, read_grid, read_labels
-from medswin.labels import LabelSet
-from medswin.metrics.bootstrap import mean_interval
-from medswin.metrics.case import FIGURES, TOLERANCE_MM, Scores, evaluate_case, missed_case
-
-Row = dict[str, Scores]
+from medswin.io.grid import Grid
+from medswin.io.nifti import case_name, find_scans, read_grid
+from medswin.labels import Label, LabelSet
+from medswin.metrics.case import TOLERANCE_MM, evaluate_case, missed_case
+from medswin.metrics.structures import named, occurring, read_map
+from medswin.metrics.summary import Row, summarise
 
 
 def evaluate_folder(
@@ -32,14 +32,15 @@ def evaluate_folder(
     Args:
         pred_dir: folder of ``<case>.nii.gz`` label maps, each on the grid of its reference.
         label_dir: folder of references. Two files instead of folders are compared, whatever their names.
-        label_set: the structures or their names in ascending value; None = "label 1", "label 2", ... up to the
-            largest value in the references.
+        label_set: the structures, or the names of values 1, 2, ...; None = "label N" for each value N that occurs in a
+            reference or in its prediction.
         people: the person of each case; gives 95 % intervals by a bootstrap over people. None = no interval.
 
     Returns:
         ``cases``: case -> structure -> `medswin.metrics.case.Scores`.
         ``structures``: structure -> means of dice, nsd, hd95_mm with ``<figure>_ci95`` ([low, high] or None), and how
         often it was in ``both``, ``missed``, ``invented``, ``neither``.
+        ``absent``: structures that occur in no reference and no prediction, and are part of no mean.
         ``mean``: the same figures, averaged over the structures of each case first.
         ``missing``: cases without a prediction. ``extra``: predictions without a reference.
         ``failed``: ``{"case", "message"}`` of each file that could not be used.
@@ -47,40 +48,30 @@ def evaluate_folder(
 
     Raises:
         InputError: if a folder is empty, two files have one case name, no prediction is named as a reference is, no
-            case can be compared, or ``people`` lacks a case.
+            reference can be used, no structure is named or drawn anywhere, or ``people`` lacks a case.
     """
     references, predictions = _by_case(label_dir), _by_case(pred_dir)
     if Path(pred_dir).is_file() and Path(label_dir).is_file():
         predictions = dict(zip(references, predictions.values(), strict=True))
     _check_names(references, predictions, label_dir, people)
-    failed: list[dict[str, str]] = []
-    structures = _label_set(label_set, references)
-    cases = {}
+    structures, refused = occurring(references, predictions) if label_set is None else (named(label_set), {})
+    cases: dict[str, Row] = {}
+    errors: dict[str, MedswinError] = {}
     for case, reference in references.items():
-        row = _evaluate(case, predictions.get(case), reference, structures, failed)
+        row, error = _evaluate(predictions.get(case), reference, structures, refused)
         if row is not None:
             cases[case] = row
-    if not cases:
-        raise InputError("no case could be compared", where=label_dir, repair=failed[0]["message"])
+        if error is not None:
+            errors[case] = error
+    _check_any(cases, structures, errors, label_dir)
     return {
         "cases": cases,
         **summarise(cases, structures, people),
         "missing": sorted(set(references) - set(predictions)),
         "extra": sorted(set(predictions) - set(references)),
-        "failed": failed,
+        "failed": [{"case": case, "message": str(error)} for case, error in errors.items()],
         "tolerance_mm": TOLERANCE_MM,
-        "labels": list(structures.names),
-    }
-
-
-def summarise(cases: Mapping[str, Row], label_set: LabelSet, people: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """``structures``, ``mean``, ``n_cases`` and ``n_people`` of scored cases, as `evaluate_folder` gives them."""
-    owners = None if people is None else [people[case] for case in cases]
-    return {
-        "structures": {row.name: _summary([c[row.name] for c in cases.values()], owners) for row in label_set},
-        "mean": _mean(list(cases.values()), owners),
-        "n_cases": len(cases),
-        "n_people": None if owners is None else len(set(owners)),
+        "labels": [row.name for row in structures],
     }
 
 
@@ -110,54 +101,49 @@ def _check_names(
         raise InputError(f"{lacking} cases have no person", where=where, repair="add them to the table of people")
 
 
-def _label_set(given: LabelSet | Sequence[str] | None, references: dict[str, Path]) -> LabelSet:
-    if isinstance(given, LabelSet):
-        return given
-    if given is not None:
-        return LabelSet.from_names(list(given))
-    largest = 0
-    for path in references.values():
-        try:
-            largest = max(largest, int(np.max(read_labels(path))))
-        except MedswinError:  # named when its turn comes
-            continue
-    return LabelSet.from_names([f"label {value}" for value in range(1, largest + 1)])
+def _check_any(
+    cases: Mapping[str, Row],
+    structures: LabelSet | Sequence[Label],
+    errors: Mapping[str, MedswinError],
+    where: Path | str,
+) -> None:
+    if not cases:
+        case, first = next(iter(errors.items()))
+        raise InputError(
+            f"none of {len(errors)} references can be used; {case}: {first.what}",
+            where=where,
+            repair="check that these are label maps rather than images",
+        )
+    if not len(structures):
+        raise InputError(
+            "no structure is drawn in any reference or prediction, so there is nothing to compare",
+            where=where,
+            repair="check that the label maps are the right ones",
+        )
 
 
 def _evaluate(
-    case: str, prediction: Path | None, reference: Path, label_set: LabelSet, failed: list[dict[str, str]]
-) -> Row | None:
-    values = [0, *(row.value for row in label_set)]
+    prediction: Path | None,
+    reference: Path,
+    label_set: LabelSet | Sequence[Label],
+    refused: Mapping[Path, MedswinError],
+) -> tuple[Row | None, MedswinError | None]:
+    """The rows of a case, None where its reference cannot be used; and why a file could not."""
+    values = [row.value for row in label_set]
     try:
         grid = read_grid(reference)
-        label = read_labels(reference, values=values)
+        label = _read(reference, grid, values, refused)
     except MedswinError as error:
-        failed.append({"case": case, "message": str(error)})
-        return None
+        return None, error
     if prediction is None:
-        return missed_case(label, grid.voxel_mm, label_set)
+        return missed_case(label, grid.voxel_mm, label_set), None
     try:
-        pred = read_labels(prediction, like=grid, values=values)
-        return evaluate_case(pred, label, grid.voxel_mm, label_set)
+        return evaluate_case(_read(prediction, grid, values, refused), label, grid.voxel_mm, label_set), None
     except MedswinError as error:
-        failed.append({"case": case, "message": str(error)})
-        return missed_case(label, grid.voxel_mm, label_set)
+        return missed_case(label, grid.voxel_mm, label_set), error
 
 
-def _summary(rows: Sequence[Scores], owners: Sequence[str] | None) -> dict[str, Any]:
-    states = [row["state"] for row in rows]
-    counts = {state: states.count(state) for state in ("both", "missed", "invented", "neither")}
-    return _means({name: [float(row[name]) for row in rows] for name in FIGURES}, owners) | counts  # type: ignore[literal-required]
-
-
-def _mean(cases: Sequence[Row], owners: Sequence[str] | None) -> dict[str, Any]:
-    over = {name: [fmean(float(row[name]) for row in case.values()) for case in cases] for name in FIGURES}  # type: ignore[literal-required]
-    return _means(over, owners)
-
-
-def _means(columns: Mapping[str, Sequence[float]], owners: Sequence[str] | None) -> dict[str, Any]:
-    means: dict[str, Any] = {name: fmean(column) for name, column in columns.items()}
-    for name, column in columns.items():
-        interval = None if owners is None else mean_interval(column, owners)
-        means[f"{name}_ci95"] = None if interval is None else list(interval)
-    return means
+def _read(path: Path, grid: Grid, values: Sequence[int], refused: Mapping[Path, MedswinError]) -> NDArray[np.uint8]:
+    if path in refused:
+        raise refused[path]
+    return read_map(path, like=grid, values=values)[0]

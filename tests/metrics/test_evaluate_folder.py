@@ -117,6 +117,72 @@ def test_a_reference_that_is_rightly_empty(tmp_path: Path) -> None:
     result = evaluate_folder(tmp_path / "pred", tmp_path / "label", NAMES)
     assert result["structures"]["Anterior"]["neither"] == 1
     assert result["mean"]["dice"] == 1.0
+    with pytest.raises(InputError, match="no structure is drawn in any"):
+        evaluate_folder(tmp_path / "pred", tmp_path / "label")
+
+
+def test_structures_are_the_values_that_occur(tmp_path: Path) -> None:
+    pred, label = tmp_path / "pred", tmp_path / "label"
+    write(label, "a", np.where(label_map() == 1, 255, 0))
+    write(pred, "a", np.where(label_map() == 2, 7, 0))
+    result = evaluate_folder(pred, label)
+    assert result["labels"] == ["label 7", "label 255"]
+    assert [row["state"] for row in result["cases"]["a"].values()] == ["invented", "missed"]
+    assert result["mean"]["dice"] == 0.0
+
+
+def test_what_occurs_nowhere_raises_no_mean(folders: tuple[Path, Path]) -> None:
+    result = evaluate_folder(*folders, [*NAMES, "Nowhere"])
+    assert result["absent"] == ["Nowhere"]
+    assert list(result["structures"]) == NAMES
+    assert result["mean"] == evaluate_folder(*folders, NAMES)["mean"]
+
+
+def test_values_of_a_file_that_is_not_compared_are_no_structures(folders: tuple[Path, Path]) -> None:
+    pred, label = folders
+    write(pred, "x", label_map() * 9)  # no reference
+    write(pred, "b", label_map()[:5] * 9)  # another grid
+    assert evaluate_folder(pred, label)["labels"] == ["label 1", "label 2"]
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+def test_an_image_is_no_label_map(folders: tuple[Path, Path], names: list[str] | None) -> None:
+    pred, label = folders
+    write(label, "a", np.arange(512).reshape(8, 8, 8) % 140)
+    nib.save(nib.Nifti1Image(np.linspace(0, 1, 512, dtype=np.float32).reshape(8, 8, 8), np.eye(4)), pred / "b.nii.gz")
+    failed = {row["case"]: row["message"] for row in evaluate_folder(pred, label, names)["failed"]}
+    assert "holds 139 values, so it is an image" in failed["a"]
+    assert "not whole numbers" in failed["b"]
+    for case in "bcd":
+        (label / f"{case}.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"none of 1 references can be used.*label maps rather than images"):
+        evaluate_folder(pred, label, names)
+
+
+def test_an_atlas_of_many_structures_is_no_image(tmp_path: Path) -> None:
+    atlas = np.arange(1, 65).reshape(4, 4, 4).repeat(3, 0).repeat(3, 1).repeat(3, 2)
+    for folder in ("pred", "label"):
+        write(tmp_path / folder, "a", atlas)
+    assert len(evaluate_folder(tmp_path / "pred", tmp_path / "label")["structures"]) == 64
+
+
+def test_foreign_values_are_named_but_not_all(folders: tuple[Path, Path]) -> None:
+    pred, label = folders
+    write(pred, "a", np.arange(512).reshape(8, 8, 8) % 10)
+    message = evaluate_folder(pred, label, NAMES)["failed"][0]["message"]
+    assert "holds the values 3, 4, 5, 6, 7 and 2 more" in message
+
+
+def test_a_name_without_a_file_is_counted(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pred, label = folders
+    monkeypatch.setattr("medswin.metrics.evaluate.find_scans", lambda folder: sorted(folder.iterdir()))
+    (label / "b.nii.gz").unlink()
+    (label / "b.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    result = evaluate_folder(pred, label)
+    assert [row["case"] for row in result["failed"]] == ["b"]
+    assert result["n_cases"] == 3
 
 
 def test_two_files_are_compared_whatever_their_names(folders: tuple[Path, Path]) -> None:
