@@ -7,7 +7,17 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 import yaml
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Sums depend on the number of threads: runs that must agree to the last bit, in two processes, use one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Whole runs on a tiny data set: to the package, stopped and resumed, and what goes wrong on the way."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -127,7 +128,11 @@ def test_a_killed_run_goes_on_from_its_checkpoint(finished, config_file, tmp_pat
     """kill -9 as soon as there is a checkpoint; the resumed run ends where the uninterrupted one did."""
     words = ["train", "-c", str(config_file), "-o", ".", "--no-progress"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "medswin", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "medswin", *words],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
     while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
