@@ -31,7 +31,7 @@ def held_out(root: Path) -> list[str]:
 def test_it_is_small_and_says_what_it_is() -> None:
     package = read_package("hippocampus")
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
-    assert package.metrics["calibration"]["n_people"] >= 30
+    assert package.metrics["calibration"]["n_people"] >= 20  # enough for false alarms of 5 %
     for words in ("Not for diagnosis", "CC-BY-SA 4.0", "anterior hippocampus", "Intended use", "Limits", "Dice"):
         assert words in package.card
 
