@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class MedswinError(Exception):
     """Base of every error that medswin raises on purpose.
@@ -40,3 +42,20 @@ class WeightsError(MedswinError, ValueError):
 
 class TrainingError(MedswinError, RuntimeError):
     """Training cannot go on: a loss that is not finite, or a run that does not fit its checkpoint."""
+
+
+def explain(error: Exception, where: Path | None = None) -> str:
+    """One line on what went wrong: as written for our own errors, the system's words for files, else the type too.
+
+    Args:
+        error: what was raised.
+        where: the file that was worked on; the line begins with it unless it names that file anyway.
+    """
+    if isinstance(error, MedswinError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"unexpected {type(error).__name__}: {error}. Repair: add --debug to see where, and report it"
+    named = where is None or where.name in text
+    return " ".join((text if named else f"{where}: {text}").split())

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Grade = Literal["note", "warn", "refuse"]
+
+NO_ORIENTATION = "no-orientation"
+"""Code of the finding that nothing says which way the array lies."""
+
+SIDES_CONTRADICT = "sides-contradict"
+"""Code of the finding that two parts of a header contradict each other on which side is left."""
 
 
 @dataclass(frozen=True)
@@ -23,3 +30,8 @@ class Finding:
     grade: Grade
     message: str
     repair: str = ""
+
+
+def oriented(findings: Iterable[Finding]) -> bool:
+    """Whether left and right can be told, after all that was noticed about a scan."""
+    return not {NO_ORIENTATION, SIDES_CONTRADICT} & {finding.code for finding in findings}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
-from medswin.findings import Finding
+from medswin.findings import Finding, oriented
 from medswin.labels import LabelSet
 
 Verdict = Literal["accept", "review", "reject", "not checked"]
@@ -38,6 +40,18 @@ class OODResult:
     false_alarm_rate: float = float("nan")
     reasons: tuple[str, ...] = ()
     parts: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, which has no NaN: a number that was not computed is null."""
+        row = {key: _null(value) for key, value in asdict(self).items()}
+        return row | {"parts": {name: _null(score) for name, score in self.parts.items()}}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> OODResult:
+        """The result that `to_json` gave; null becomes NaN."""
+        found = {key: math.nan if value is None else value for key, value in row.items()}
+        parts = {name: math.nan if score is None else score for name, score in row["parts"].items()}
+        return cls(**found | {"parts": parts, "reasons": tuple(row["reasons"])})
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,11 @@ class Prediction:
             )
 
     @property
+    def oriented(self) -> bool:
+        """Whether the scan says which way it lies, so that left and right can be told."""
+        return oriented(self.findings)
+
+    @property
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel: the absolute determinant of the affine's 3x3 part."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
@@ -91,6 +110,10 @@ class Prediction:
             part = part[tuple(slice(first, stop) for first, stop in self.region)]
         edge = np.unique(np.concatenate([f.ravel() for axis in range(3) for f in _faces(part, axis)]))
         return tuple(label.name for label in self.label_set if label.value in edge)
+
+
+def _null(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _faces(labels: NDArray[np.uint8], axis: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

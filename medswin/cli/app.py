@@ -6,14 +6,16 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, NoReturn
 
 import typer
 
 from medswin import __version__
 from medswin.cli import config, demo, evaluate, models, predict, train
-from medswin.cli.status import NOTHING_RAN, complain, explain
+from medswin.cli.status import NOTHING_RAN, complain
+from medswin.errors import explain
 
 app = typer.Typer(
     help="Segment 3D medical scans, with an honest verdict on every scan; train and share the models that do it.",
@@ -54,10 +56,11 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
 
     Args:
         words: the command line without the program's name.
-        debug: show the traceback of an error instead of one line.
+        debug: show the log, and the traceback of an error instead of one line.
     """
     try:
-        app(list(words), prog_name="medswin")
+        with _logged() if debug else nullcontext():
+            app(list(words), prog_name="medswin")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:
@@ -66,6 +69,23 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         else:
             complain(explain(error))
     return NOTHING_RAN
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Within it, medswin's whole log goes to stderr, and with it the traceback of each case that failed."""
+    log, handler = logging.getLogger("medswin"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    level, silenced = log.level, logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        logging.disable(silenced)
 
 
 def hush() -> None:

@@ -6,17 +6,14 @@ in fitting or calibrating a detector, or in any choice; the verdict on it is sho
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medswin.cli.screen import figure
 from medswin.inference import Predictor
-from medswin.io import Scan, write_case, write_image, write_json, write_text
+from medswin.io import Scan, write_case, write_image, write_json, write_volumes
 from medswin.prediction import Prediction
 from medswin.review import ReviewCase, write_page
 
@@ -76,30 +73,19 @@ def reasons(cases: Mapping[str, Prediction]) -> list[str]:
 
 def write(folder: Path, scan: Scan, cases: Mapping[str, Prediction]) -> dict[str, Path]:
     """Write the brain, its label maps, volumes.csv, verdict.json and page.html; give what -> where."""
-    folder.mkdir(parents=True, exist_ok=True)
     image_XYZ = scan.image[0].numpy()
     places = {"brain": folder / f"{scan.case}.nii.gz"}
     write_image(places["brain"], image_XYZ, scan.image.affine.numpy())
     for side, case in cases.items():
         places[f"{side} labels"] = write_case(folder, case)[0]
-    places |= {"volumes": folder / "volumes.csv", "verdict": folder / "verdict.json", "page": folder / "page.html"}
-    write_text(places["volumes"], _csv(volume_rows(cases)))
+    places |= {"volumes": write_volumes(folder), "verdict": folder / "verdict.json", "page": folder / "page.html"}
     write_json(places["verdict"], _verdicts(cases))
     pages = [ReviewCase(case, image_XYZ) for case in cases.values()]
     write_page(places["page"], pages, "Hippocampi of the MNI152 brain", note=NOTE)
     return places
 
 
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["side", "structure", "volume_ml", "cut_off"], *rows])
-    return text.getvalue()
-
-
 def _verdicts(cases: Mapping[str, Prediction]) -> dict[str, Any]:
-    """The verdicts for JSON, which has no NaN: a number that was not computed is null."""
     said = next(iter(cases.values())).provenance
-    sides = {side: asdict(case.ood) for side, case in cases.items()}
-    for row in sides.values():
-        row |= {key: None for key, value in row.items() if isinstance(value, float) and math.isnan(value)}
+    sides = {side: case.ood.to_json() for side, case in cases.items()}
     return {"note": NOTE, **{key: said[key] for key in ("model", "version", "package", "medswin")}, "sides": sides}

@@ -17,8 +17,10 @@ def demo(
     """Segment both hippocampi of the MNI152 brain: label maps, volumes, verdict and one page to open."""
     from medswin.cli import brain, screen
     from medswin.inference import Predictor
+    from medswin.io import output_folder
 
     predictor = Predictor.load(model, device=device, threads=threads)
+    out = output_folder(out)
     scan = brain.template()
     cases = {side: brain.segment(predictor, scan, side) for side in brain.CENTRES_MM}
     places = brain.write(out, scan, cases)

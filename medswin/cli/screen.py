@@ -77,7 +77,8 @@ def outcomes(title: str, cases: Sequence[Outcome]) -> None:
 def remarks(case: Outcome) -> list[str]:
     """What a reader has to know of a case beside the numbers: nothing, where it was accepted without a warning."""
     reasons = () if case.ood.verdict == "accept" else case.ood.reasons
-    warnings = (f"{f.message} {f.repair}".rstrip() for f in case.findings if f.grade != "note")
+    found = (finding for finding in case.findings if finding.grade != "note")
+    warnings = (f"{f.message} Repair: {f.repair}" if f.repair else f.message for f in found)
     edges = (f"{name} touches the edge of what was looked at: its volume may be too small" for name in case.cut_off)
     return [*reasons, *warnings, *edges]
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from medswin.errors import InputError, MedswinError
+from medswin.errors import InputError, explain
 from medswin.findings import Finding
 from medswin.inference.box import Box
 from medswin.inference.predictor import file_sha256
-from medswin.io.cases import read_case, write_case
-from medswin.io.files import write_text
+from medswin.io.cases import check_case_name, described_case, read_case, remove_case, write_case, write_volumes
+from medswin.io.files import output_folder
 from medswin.io.nifti import case_name, find_scans
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
-VOLUMES = "volumes.csv"
-COLUMNS = ("case", "structure", "volume_ml", "verdict", "p")
 log = logging.getLogger(__name__)
 
 Progress = Callable[[Sequence[Path]], Iterable[Path]]
@@ -83,10 +78,12 @@ def predict_folder(
     box: str | Box | None = None,
     overwrite: bool = False,
 ) -> BatchResult:
-    """Segment a scan or a folder of scans: ``<case>.nii.gz`` and ``<case>.json`` each, and ``volumes.csv`` for all.
+    """Segment a scan or a folder of scans: ``<case>.nii.gz`` and ``<case>.json`` each, and ``volumes.csv``.
 
     A scan that cannot be used is reported and the others are done. A case whose results are there, whole, and made of
-    the same file with the same package and settings, is not done again.
+    the same file with the same package and settings, is not done again. Results of another file are removed before
+    their case is done again, so that a failure leaves none of them. ``volumes.csv`` tells of all cases in the folder,
+    those of earlier runs too, but for those that failed in this one.
 
     Args:
         predictor: the model.
@@ -97,10 +94,12 @@ def predict_folder(
         overwrite: do everything again.
 
     Raises:
-        InputError: if there is no scan, the box cannot be read, or results would replace the scans.
+        InputError: if there is no scan, the box cannot be read, results would replace the scans, or nothing can be
+            written to ``out``.
     """
-    scans, out = find_scans(inputs), Path(out)
+    scans = find_scans(inputs)
     part = Box.parse(box) if isinstance(box, str) else box
+    out = output_folder(out)
     _check_places(scans, out)
     done: list[CaseResult] = []
     failed: list[tuple[Path, str]] = []
@@ -110,28 +109,16 @@ def predict_folder(
             done.append(_one(predictor, path, out, part, overwrite=overwrite))
         except Exception as error:  # whatever is wrong with one scan, the others are done
             log.debug("a case failed", exc_info=True)
-            failed.append((path, _message(path, error)))
-    if done:
-        write_text(out / VOLUMES, volumes_csv(done))
+            failed.append((path, explain(error, path)))
+    write_volumes(out, without={case_name(path) for path, _ in failed})
     return BatchResult(tuple(done), tuple(failed))
-
-
-def volumes_csv(cases: Sequence[CaseResult]) -> str:
-    """A row per case and structure; volumes in ml with four decimals, p empty where there is none."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for case in cases:
-        p_value = "" if math.isnan(case.ood.p_value) else f"{case.ood.p_value:.4f}"
-        for name, volume_ml in case.volumes_ml.items():
-            rows.writerow([case.case, name, f"{volume_ml:.4f}", case.ood.verdict, p_value])
-    return text.getvalue()
 
 
 def _one(predictor: Predicts, path: Path, out: Path, box: Box | None, *, overwrite: bool) -> CaseResult:
     there = None if overwrite else _made_before(out / f"{case_name(path)}.json", path, predictor.settings(box))
     if there is not None:
         return CaseResult.of(there, resumed=True)
+    _remove_stale(out, path)
     made = predictor(path, box)
     write_case(out, made)
     return CaseResult.of(made, resumed=False)
@@ -146,17 +133,29 @@ def _made_before(described: Path, scan: Path, settings: dict[str, Any]) -> Predi
     except InputError:
         return None  # damaged or of another version: made again
     same = all(found.provenance.get(key) == value for key, value in settings.items())
-    return found if same and found.provenance.get("input_sha256") == file_sha256(scan) else None
+    return found if same and found.provenance.get("input_sha256") == _sha256(scan) else None
+
+
+def _remove_stale(out: Path, scan: Path) -> None:
+    """Remove the results of another scan of this name; those of a scan that cannot be read now are left."""
+    values, now = described_case(out / f"{case_name(scan)}.json"), _sha256(scan)
+    if values is None or now is None:
+        return
+    provenance = values.get("provenance")
+    if not isinstance(provenance, dict) or provenance.get("input_sha256") != now:
+        remove_case(out, case_name(scan))
+
+
+def _sha256(scan: Path) -> str | None:
+    """Of the file's content; None where it cannot be read, which reading it as a scan explains."""
+    try:
+        return file_sha256(scan)
+    except OSError:
+        return None
 
 
 def _check_places(scans: Sequence[Path], out: Path) -> None:
-    """Results are named like the scans, so that they must not go where these are; see that they can go there at all."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"no folder can be made here ({error.strerror})", where=out, repair="choose another"
-        ) from error
+    """Results are named like the scans, so that they must not go where these are."""
     if any(out.samefile(path.parent) for path in scans):
         raise InputError(
             "results would replace the scans, which have the same names",
@@ -166,15 +165,8 @@ def _check_places(scans: Sequence[Path], out: Path) -> None:
 
 
 def _check_name(path: Path, scans: Sequence[Path]) -> None:
-    """Two scans of one name (``a.nii`` and ``a.nii.gz``) would share their results."""
+    """A name must do for the results; two scans of one name (``a.nii`` and ``a.nii.gz``) would share them."""
+    check_case_name(case_name(path), path)
     twin = next((p for p in scans if p != path and case_name(p) == case_name(path)), None)
     if twin is not None:
         raise InputError(f"has the same case name as {twin.name}", where=path, repair="rename or remove one of them")
-
-
-def _message(path: Path, error: Exception) -> str:
-    if isinstance(error, MedswinError):
-        text = str(error) if path.name in str(error) else f"{path}: {error}"
-    else:
-        text = f"{path}: unexpected {type(error).__name__}: {error}"
-    return " ".join(text.split())

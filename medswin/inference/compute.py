@@ -18,13 +18,15 @@ UNKNOWN_MEMORY = 2**34  # bytes that are taken for granted where the system does
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """The device of that name.
+    """The device of that name: ``"cpu"``, or ``"cuda"`` with or without a number.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: for another, or one that is not there.
     """
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("only cpu, cuda and cuda:N can be used")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

@@ -163,10 +163,11 @@ class Predictor:
     def _check(self, scan: Scan) -> None:
         names, channels = self.model.channels, len(scan.image)
         if channels != len(names):
+            one = ", save one time point if it is a series of them" if channels > len(names) else ""
             raise InputError(
                 f"the scan has {channels} channels, model {self.model.name} takes {len(names)} ({', '.join(names)})",
                 where=scan.path or scan.case,
-                repair="give a scan with these channels, in this order, or use another model",
+                repair=f"give a scan with these channels, in this order{one}, or use another model",
             )
         check_fits(scan, self.model.preprocessing.spacing_mm, len(self.model.label_set) + 1)
 

@@ -4,9 +4,9 @@ Whatever is written is written whole or not at all (`medswin.io.files`); whateve
 be used is answered with one `medswin.errors.InputError` or `PackageError` that names the file, the rule and the repair.
 """
 
-from medswin.io.cases import read_case, write_case
+from medswin.io.cases import read_case, write_case, write_volumes
 from medswin.io.datasets import Dataset, read_dataset
-from medswin.io.files import read_json, replacing, replacing_folder, write_json, write_text
+from medswin.io.files import output_folder, read_json, replacing, replacing_folder, write_json, write_text
 from medswin.io.grid import Grid
 from medswin.io.layouts import Case
 from medswin.io.nifti import case_name, find_scans, read_grid, read_labels, read_nifti, write_image, write_labels
@@ -24,6 +24,7 @@ __all__ = [
     "case_name",
     "find_scans",
     "list_zoo",
+    "output_folder",
     "people",
     "read_case",
     "read_dataset",
@@ -40,5 +41,6 @@ __all__ = [
     "write_labels",
     "write_package",
     "write_text",
+    "write_volumes",
     "zip_package",
 ]

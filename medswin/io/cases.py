@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import csv
+import io
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.files import read_bytes, read_json, remove, sha256, to_json, write_json
+from medswin.io.files import read_bytes, read_json, remove, sha256, to_json, write_json, write_text
 from medswin.io.grid import Grid
 from medswin.io.nifti import read_labels, write_labels
-from medswin.io.scan import NO_ORIENTATION
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
 CASE_VERSION = 1
+VOLUMES = "volumes.csv"
+COLUMNS = ("case", "structure", "volume_ml", "cut_off", "verdict", "p")
 
 
 def write_case(folder: Path | str, prediction: Prediction) -> list[Path]:
@@ -32,16 +33,81 @@ def write_case(folder: Path | str, prediction: Prediction) -> list[Path]:
             cannot be written to.
     """
     case = prediction.case
-    if not case or case != Path(case).name or "\\" in case or "\0" in case or case.startswith("."):
-        raise InputError("a case name must be a plain file name", where=repr(case), repair="rename the case")
+    check_case_name(case)
     labels, described = Path(folder) / f"{case}.nii.gz", Path(folder) / f"{case}.json"
     values = _to_json(prediction)
     to_json(values, described)  # what cannot be written is found before anything is touched
     remove(described)
-    oriented = all(finding.code != NO_ORIENTATION for finding in prediction.findings)
-    write_labels(labels, prediction.labels, prediction.affine, oriented=oriented)
+    write_labels(labels, prediction.labels, prediction.affine, oriented=prediction.oriented)
     write_json(described, values | {"labels_file": labels.name, "labels_sha256": sha256(read_bytes(labels))})
     return [labels, described]
+
+
+def check_case_name(case: str, where: object = None) -> None:
+    """Refuse a case name that cannot name files.
+
+    Raises:
+        InputError: for an empty or hidden name, or one with folders in it; ``where`` is what has that name.
+    """
+    if not case or case != Path(case).name or "\\" in case or "\0" in case or case.startswith("."):
+        raise InputError(
+            f"a case name must be a plain file name that does not begin with a dot, got {case!r}",
+            where=where,
+            repair="rename the case",
+        )
+
+
+def remove_case(folder: Path | str, case: str) -> None:
+    """Remove the two files of a case, as far as they are there; see `medswin.io.files.remove` for the errors."""
+    for name in (f"{case}.json", f"{case}.nii.gz"):
+        remove(Path(folder) / name)
+
+
+def described_case(path: Path) -> dict[str, Any] | None:
+    """What a ``<case>.json`` says, its label map unseen; None where there is none that this medswin wrote."""
+    try:
+        values = read_json(path) if path.is_file() else {}
+    except InputError:
+        return None
+    return values if values.get("case_version") == CASE_VERSION else None
+
+
+def write_volumes(folder: Path | str, without: Collection[str] = ()) -> Path:
+    """Write ``volumes.csv`` from all case files in a folder, whichever run made them, and give its path.
+
+    A row per case and structure: volume in ml with four decimals, whether it is cut off (yes or no), verdict, and p,
+    empty where there is none. Where no case is left, a table of an earlier run is removed.
+
+    Args:
+        folder: of the case files.
+        without: names of cases that are left out, because their results are not those of their scan.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    folder = Path(folder)
+    rows = [row for path in sorted(folder.glob("[!.]*.json")) if path.stem not in without for row in _volumes(path)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    if rows:
+        write_text(folder / VOLUMES, text.getvalue())
+    else:
+        remove(folder / VOLUMES)
+    return folder / VOLUMES
+
+
+def _volumes(path: Path) -> Iterator[tuple[str, ...]]:
+    values = described_case(path)
+    if values is None or not path.with_name(f"{path.stem}.nii.gz").is_file():
+        return
+    try:
+        p_value = values["ood"]["p_value"]
+        p = "" if p_value is None else f"{p_value:.4f}"
+        for name, volume_ml in values["volumes_ml"].items():
+            cut_off = "yes" if name in values["cut_off"] else "no"
+            yield values["case"], name, f"{volume_ml:.4f}", cut_off, values["ood"]["verdict"], p
+    except (KeyError, TypeError, AttributeError, ValueError):  # damaged: its case will be made again
+        return
 
 
 def read_case(path: Path | str) -> Prediction:
@@ -76,7 +142,7 @@ def _to_json(prediction: Prediction) -> dict[str, Any]:
         "structures": prediction.label_set.to_json(),
         "volumes_ml": prediction.volumes_ml,
         "cut_off": prediction.cut_off,
-        "ood": _null(asdict(prediction.ood)),
+        "ood": prediction.ood.to_json(),
         "findings": [asdict(finding) for finding in prediction.findings],
         "provenance": prediction.provenance,
         "region": prediction.region,
@@ -94,7 +160,7 @@ def _from_json(values: dict[str, Any], path: Path) -> Prediction:
         labels=labels,
         affine=Grid.checked(labels.shape, values["affine"], path).affine,
         label_set=label_set,
-        ood=OODResult(**_nan(values["ood"])),
+        ood=OODResult.from_json(values["ood"]),
         findings=tuple(Finding(**row) for row in values["findings"]),
         provenance=values["provenance"],
         region=_region(values["region"]),
@@ -103,14 +169,3 @@ def _from_json(values: dict[str, Any], path: Path) -> Prediction:
 
 def _region(spans: list[list[int]] | None) -> tuple[tuple[int, int], ...] | None:
     return None if spans is None else tuple((int(first), int(stop)) for first, stop in spans)
-
-
-def _null(ood: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a number that was not computed is null."""
-    parts = {name: None if math.isnan(score) else score for name, score in ood["parts"].items()}
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in ood.items()} | {"parts": parts}
-
-
-def _nan(row: dict[str, Any]) -> dict[str, Any]:
-    parts = {name: np.nan if score is None else score for name, score in row["parts"].items()}
-    return {k: np.nan if v is None else v for k, v in row.items()} | {"parts": parts, "reasons": tuple(row["reasons"])}

@@ -79,6 +79,29 @@ def remove(path: Path | str) -> None:
         Path(path).unlink(missing_ok=True)
 
 
+def output_folder(path: Path | str) -> Path:
+    """Make a folder for results where there is none, and see that files can be written in it, before work begins.
+
+    Raises:
+        InputError: if no folder can be made here, or no file can be written in it.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = _beside(folder / "probe")
+        try:
+            probe.write_bytes(b"\n")  # one byte: a full disk still makes empty files
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"no results can be written here ({'it is a file' if folder.is_file() else error.strerror or error})",
+            where=folder,
+            repair="choose another folder for the results, or free space on its disk",
+        ) from error
+    return folder
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all; see `replacing`."""
     write_bytes(path, text.encode("utf-8"))

@@ -10,7 +10,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
-from medswin.findings import Finding
+from medswin.findings import SIDES_CONTRADICT, Finding
 from medswin.io.grid import Grid, checked_affine, sizes
 from medswin.io.header import Header
 from medswin.io.scan import no_orientation
@@ -84,8 +84,17 @@ def _disagreement(grid: Grid, raw: Any, spacing: NDArray[np.float64]) -> list[Fi
     else:
         if grid.same_place(qform):
             return []
+        if _other_side(grid.affine, qform):
+            said = "The header's sform and qform contradict each other on left and right; the sform was used."
+            return [Finding(SIDES_CONTRADICT, "warn", said, "check the sides in a viewer, and correct the header")]
         said = f"The header's sform and qform lie up to {grid.apart_mm(qform):.3g} mm apart; the sform was used."
     return [Finding("forms-disagree", "warn", said, "check position and sides of the scan in a viewer")]
+
+
+def _other_side(sform: NDArray[np.float64], qform: NDArray[np.float64]) -> bool:
+    """Whether one of the two mirrors the other, or right points the other way along the array."""
+    first, second = (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) for affine in (sform, qform))
+    return bool(np.linalg.det(first) * np.linalg.det(second) < 0 or first[0] @ second[0] < 0)
 
 
 def _odd_spacing(grid: Grid, spacing: NDArray[np.float64]) -> list[Finding]:

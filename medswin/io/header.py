@@ -63,6 +63,8 @@ def opened(path: Path) -> Iterator[Stream]:
     Raises:
         InputError: if the file is missing, empty, a folder, or cannot be read, or its compressed data are damaged.
     """
+    if path.is_symlink() and not path.exists():
+        raise InputError("is a link to a file that is not there", where=path, repair="correct or remove the link")
     if not path.exists():
         raise InputError("no such file", where=path, repair="check the path")
     if path.is_dir():
@@ -134,7 +136,20 @@ def _raw(block: bytes, path: Path) -> Any:
                 )
             if magic in (b"n+1", b"n+2"):
                 return raw
+    if _paired(path):
+        raise InputError(
+            "is half of an Analyze or NIfTI pair of .hdr and .img", where=path, repair="convert the pair to one .nii.gz"
+        )
     raise InputError("is not a NIfTI file", where=path, repair="export the scan as .nii or .nii.gz")
+
+
+def _paired(path: Path) -> bool:
+    """Whether this is one of two files, ``a.hdr`` and ``a.img``, that lie side by side."""
+    name = path.name.lower().removesuffix(".gz")
+    stem = path.name[: len(name) - 4]
+    other = {".img": ".hdr", ".hdr": ".img"}.get(name[-4:])
+    sisters = () if other is None else (other, other.upper(), f"{other}.gz")
+    return any(path.with_name(stem + sister).exists() for sister in sisters)
 
 
 def _dtype(raw: Any, path: Path) -> np.dtype[Any]:

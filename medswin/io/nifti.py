@@ -20,6 +20,8 @@ from medswin.io.header import Header, opened, read_header, read_voxels
 from medswin.io.scan import Scan
 
 SUFFIXES = (".nii.gz", ".nii")
+IMAGE_FOLDERS = ("imagesTr", "imagesTs", "images")
+"""Where data sets in the Decathlon's and nnU-Net's layout keep their scans."""
 
 _LONGEST = 32767  # NIfTI-1 counts an axis in 16 bits
 _SLAB = 16  # slices that are scaled at once
@@ -34,7 +36,9 @@ def case_name(path: Path | str) -> str:
 
 
 def find_scans(path: Path | str) -> list[Path]:
-    """The file, or the NIfTI files directly in the folder, sorted by name; hidden ones are left out.
+    """The file, or what is named like a NIfTI file directly in the folder, sorted by name; hidden ones are left out.
+
+    What has such a name and is none, such as a link to nothing or a folder, is kept: reading it says what is wrong.
 
     Raises:
         InputError: if there is no such path, or no NIfTI file in the folder.
@@ -44,10 +48,12 @@ def find_scans(path: Path | str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError("no such file or folder", where=path, repair="check the path")
-    found = [p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")]
+    found = _named_like_scans(path)
     if not found:
-        raise InputError("no .nii or .nii.gz file in this folder", where=path, repair="name a folder that holds scans")
-    return sorted(p for p in found if p.is_file())
+        inside = [path / name for name in IMAGE_FOLDERS if (path / name).is_dir() and _named_like_scans(path / name)]
+        repair = f"name {' or '.join(map(str, inside))}" if inside else "name a folder that holds scans"
+        raise InputError("no .nii or .nii.gz file in this folder", where=path, repair=repair)
+    return sorted(found)
 
 
 def read_nifti(path: Path | str) -> Scan:
@@ -136,6 +142,10 @@ def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike) -> None:
     if image.ndim not in (3, 4):
         raise InputError(f"an array of {sizes(image.shape)} is no image", where=path, repair="give (X, Y, Z)")
     _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, True)
+
+
+def _named_like_scans(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")]
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:

@@ -11,11 +11,8 @@ from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
 from medswin.errors import InputError
-from medswin.findings import Finding
+from medswin.findings import NO_ORIENTATION, Finding, oriented
 from medswin.io.grid import Grid, Triple, sizes
-
-NO_ORIENTATION = "no-orientation"
-"""Code of the finding that nothing says which way the array lies, so that left and right cannot be told."""
 
 LARGEST = 1e18
 """Largest intensity that float32 can still square."""
@@ -110,7 +107,7 @@ class Scan:
     @property
     def oriented(self) -> bool:
         """Whether the scan says which way it lies, so that left and right can be told."""
-        return all(finding.code != NO_ORIENTATION for finding in self.findings)
+        return oriented(self.findings)
 
 
 def no_orientation(what: str) -> Finding:

@@ -48,9 +48,8 @@ class ReviewCase:
 
     @property
     def pose(self) -> Pose:
-        """How the scan lies in the patient; unknown where reading it found that the file stores no orientation."""
-        known = all(finding.code != "no-orientation" for finding in self.prediction.findings)
-        return Pose.of(self.prediction.labels.shape, self.prediction.affine, known=known)
+        """How the scan lies in the patient; unknown where its file does not say, or contradicts itself."""
+        return Pose.of(self.prediction.labels.shape, self.prediction.affine, known=self.prediction.oriented)
 
 
 def describe(case: ReviewCase, window: Window) -> dict[str, Any]:

@@ -46,11 +46,12 @@ def test_label_maps_lie_on_the_templates_grid_inside_their_region(result: Path) 
 
 def test_volumes_are_those_of_the_label_maps(result: Path) -> None:
     rows = list(csv.DictReader((result / "volumes.csv").open()))
-    assert [(row["side"], row["structure"]) for row in rows] == [
-        (side, name) for side in ("left", "right") for name in ("front", "back")
+    assert list(rows[0]) == ["case", "structure", "volume_ml", "cut_off", "verdict", "p"]
+    assert [(row["case"], row["structure"]) for row in rows] == [
+        (f"mni152_{side}", name) for side in ("left", "right") for name in ("front", "back")
     ]
     for row in rows:
-        labels = np.asarray(nibabel.load(result / f"mni152_{row['side']}.nii.gz").dataobj)
+        labels = np.asarray(nibabel.load(result / f"{row['case']}.nii.gz").dataobj)
         value = {"front": 1, "back": 2}[row["structure"]]
         assert float(row["volume_ml"]) == pytest.approx((labels == value).sum() / 1000)
 
@@ -100,3 +101,13 @@ def test_reasons_are_told_once_with_their_sides() -> None:
 
 def test_what_was_not_computed_is_a_dash() -> None:
     assert verdict_rows({"left": case(np.zeros((2, 2, 2), np.uint8))}) == [["left", "review", "2.000", "1.500", "-"]]
+
+
+def test_a_place_that_is_a_file_is_refused_before_the_brain_is_read(
+    medswin: Callable, tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medswin.cli.brain.template", lambda: 1 / 0)
+    (tmp_path / "out").write_text("in the way")
+    status, _, err = medswin("demo", "-o", tmp_path / "out", "-m", tiny_package)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "no results can be written here" in err

@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from medswin.cli import app
+
 
 def test_a_good_scan_ends_with_0(medswin: Callable, scans: Path, tiny_package: Path, tmp_path: Path) -> None:
     status, out, err = medswin("predict", "-i", scans, "-o", tmp_path / "out", "-m", tiny_package, "--no-progress")
@@ -72,4 +74,25 @@ def test_a_box_leaves_the_rest_empty(medswin: Callable, scans: Path, tiny_packag
     outside = np.ones(labels.shape, dtype=bool)
     outside[2:6, 1:5, 0:4] = False
     assert labels.shape == (10, 9, 8)
+    assert labels.any()
     assert not labels[outside].any()
+
+
+def test_debug_shows_where_a_case_failed(scans: Path, tiny_package: Path, tmp_path: Path, capfd) -> None:
+    (scans / "bad.nii.gz").write_text("this is no scan")
+    words = ["predict", "-i", str(scans), "-o", str(tmp_path / "out"), "-m", str(tiny_package), "--no-progress"]
+    assert app.run(words) == 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert app.run(words, debug=True) == 1
+    err = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert "in read_header" in err
+
+
+def test_a_device_without_arithmetic_is_refused(
+    medswin: Callable, scans: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    words = ["predict", "-i", scans, "-o", tmp_path / "out", "-m", tiny_package, "--device", "meta"]
+    status, _, err = medswin(*words)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "only cpu, cuda and cuda:N" in err

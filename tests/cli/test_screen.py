@@ -21,13 +21,13 @@ def case(verdict: str, *, at_the_edge: bool) -> Prediction:
 
 
 def test_an_accepted_case_is_told_with_its_warnings_alone() -> None:
-    assert remarks(case("accept", at_the_edge=False)) == ["It has no side. get it again"]
+    assert remarks(case("accept", at_the_edge=False)) == ["It has no side. Repair: get it again"]
 
 
 def test_a_flagged_case_says_why_and_what_is_cut_off() -> None:
     assert remarks(case("review", at_the_edge=True)) == [
         "It is bright.",
-        "It has no side. get it again",
+        "It has no side. Repair: get it again",
         "front touches the edge of what was looked at: its volume may be too small",
     ]
 

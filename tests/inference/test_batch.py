@@ -19,7 +19,7 @@ from medswin.io.cases import read_case
 def write_scan(path: Path, bright: int) -> None:
     """A scan of 6 x 6 x 6 voxels of 2 mm with so many bright ones."""
     image = np.zeros(216, dtype=np.float32)
-    image[100 : 100 + bright] = 1
+    image[97 : 97 + bright] = 1  # (2, 4, 1) and on; from the fifth on they touch a face
     nibabel.save(nibabel.Nifti1Image(image.reshape(6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), path)
 
 
@@ -55,8 +55,15 @@ def test_every_case_gets_its_files_and_a_row(scans: Path, tmp_path: Path, predic
     ]
     rows = list(csv.DictReader((tmp_path / "out" / "volumes.csv").open()))
     assert rows == [
-        {"case": "a", "structure": "bright", "volume_ml": "0.0240", "verdict": "not checked", "p": ""},
-        {"case": "b", "structure": "bright", "volume_ml": "0.0400", "verdict": "not checked", "p": ""},
+        {"case": "a", "structure": "bright", "volume_ml": "0.0240", "cut_off": "no", "verdict": "not checked", "p": ""},
+        {
+            "case": "b",
+            "structure": "bright",
+            "volume_ml": "0.0400",
+            "cut_off": "yes",
+            "verdict": "not checked",
+            "p": "",
+        },
     ]
     assert read_case(tmp_path / "out" / "a.json").labels.sum() == 3
 
@@ -76,7 +83,7 @@ def test_an_unexpected_error_is_reported_too(scans: Path, tmp_path: Path, monkey
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert result == BatchResult((), result.failed)
     assert [message.split(": ", 1)[1] for _, message in result.failed] == [
-        "unexpected ZeroDivisionError: division by zero"
+        "unexpected ZeroDivisionError: division by zero. Repair: add --debug to see where, and report it"
     ] * 2
 
 
@@ -165,6 +172,66 @@ def test_a_place_that_is_a_file_is_refused_before_anything_is_computed(
     scans: Path, tmp_path: Path, predictor: Counting
 ) -> None:
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(InputError, match="no folder can be made here"):
+    with pytest.raises(InputError, match="no results can be written here"):
         predict_folder(predictor, scans, tmp_path / "out")
+    assert not hasattr(predictor, "asked")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def cases_in_table(out: Path) -> list[str]:
+    return [row["case"] for row in csv.DictReader((out / "volumes.csv").open())]
+
+
+def test_what_is_named_like_a_scan_and_is_none_is_reported(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    (scans / "c.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    (scans / "d.nii.gz").symlink_to(scans / "d.nii.gz")
+    (scans / "e.nii.gz").mkdir()
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [case.case for case in result.done] == ["a", "b"]
+    assert [(path.name, message.split(": ")[1].split(".")[0]) for path, message in result.failed] == [
+        ("c.nii.gz", "is a link to a file that is not there"),
+        ("d.nii.gz", "is a link to a file that is not there"),
+        ("e.nii.gz", "is a folder, a file is needed"),
+    ]
+
+
+def test_a_failed_case_leaves_no_results_of_another_scan(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    out = tmp_path / "out"
+    predict_folder(predictor, scans, out)
+    (scans / "a.nii.gz").write_text("this is no image")
+    assert [path.name for path, _ in predict_folder(predictor, scans, out).failed] == ["a.nii.gz"]
+    assert names(out) == ["b.json", "b.nii.gz", "volumes.csv"]
+    assert cases_in_table(out) == ["b"]
+    (scans / "b.nii").write_text("nor this")
+    assert predict_folder(predictor, scans, out).done == ()
+    assert names(out) == []
+
+
+def test_a_failed_case_keeps_results_of_the_same_scan_but_not_its_volumes(
+    scans: Path, tmp_path: Path, predictor: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    predict_folder(predictor, scans, out)
+    monkeypatch.setattr(predictor.network, "encode", lambda x: 1 / 0)
+    assert len(predict_folder(predictor, scans / "a.nii.gz", out, overwrite=True).failed) == 1
+    assert names(out) == ["a.json", "a.nii.gz", "b.json", "b.nii.gz", "volumes.csv"]
+    assert cases_in_table(out) == ["b"]
+
+
+def test_the_table_tells_of_all_cases_in_the_folder(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    out = tmp_path / "out"
+    predict_folder(predictor, scans / "b.nii", out)
+    for name, content in {"sidecar.json": '{"Manufacturer": "x"}', "soup.json": "{", "list.json": "[1]"}.items():
+        (out / name).write_text(content)
+    predict_folder(predictor, scans / "a.nii.gz", out)
+    assert cases_in_table(out) == ["a", "b"]
+
+
+def test_a_hidden_scan_is_refused_before_it_is_computed(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    write_scan(scans / ".hid.nii.gz", 3)
+    result = predict_folder(predictor, scans / ".hid.nii.gz", tmp_path / "out")
+    assert "does not begin with a dot" in result.failed[0][1]
     assert not hasattr(predictor, "asked")

@@ -78,6 +78,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_half_of_a_pair(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(RAMP, np.eye(4)), tmp_path / "a.img")
     refuse(tmp_path / "a.hdr", "half of a .hdr and .img pair")
+    refuse(tmp_path / "a.img", "half of an Analyze or NIfTI pair of .hdr and .img. Repair: convert the pair")
+    (tmp_path / "a.hdr").unlink()
+    refuse(tmp_path / "a.img", "is not a NIfTI file")
 
 
 @pytest.mark.parametrize(

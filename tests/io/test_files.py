@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medswin.errors import InputError
-from medswin.io import read_json, replacing, replacing_folder, write_json, write_text
+from medswin.io import output_folder, read_json, replacing, replacing_folder, write_json, write_text
 from medswin.io.files import parse_json, to_json
 
 
@@ -179,3 +179,24 @@ def test_missing_json_is_named_and_a_byte_order_mark_is_no_matter(tmp_path: Path
         read_json(tmp_path / "a.json")
     (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"a": "ä"}).encode())
     assert read_json(tmp_path / "b.json") == {"a": "ä"}
+
+
+def test_an_output_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    assert output_folder(tmp_path / "a" / "b") == output_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_an_output_folder_that_cannot_be_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    for name, why in {"file": "it is a file", "file/out": "Not a directory"}.items():
+        with pytest.raises(InputError, match=rf"no results can be written here \({why}\)\. Repair: choose another"):
+            output_folder(tmp_path / name)
+
+    def full(path: Path, content: bytes) -> int:
+        path.touch()
+        raise FULL
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        output_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

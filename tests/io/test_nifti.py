@@ -108,13 +108,29 @@ def test_neither_form_is_said_and_laid_out_as_nibabel_does(save: SaveNifti, ramp
 
 def test_forms_that_disagree_are_said_and_the_sform_counts(tmp_path: Path, ramp: np.ndarray) -> None:
     image = nib.Nifti1Image(ramp, np.eye(4))
-    image.set_qform(np.diag([-1.0, 1, 1, 1]), 1)
+    image.set_qform(np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]), 1)
     image.set_sform(np.eye(4), 1)
     nib.save(image, tmp_path / "a.nii")
     scan = read_nifti(tmp_path / "a.nii")
     assert codes(scan) == ["forms-disagree"]
-    assert "up to 6 mm apart" in scan.findings[0].message
+    assert scan.oriented
+    assert "mm apart" in scan.findings[0].message
     assert np.array_equal(scan.image.affine.numpy(), np.eye(4))
+
+
+@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, -1, 1), (-1, -1, 1), (-1, -1, -1)], ids=str)
+def test_forms_that_contradict_each_other_on_sides_are_said(
+    tmp_path: Path, ramp: np.ndarray, signs: tuple[int, int, int]
+) -> None:
+    """One is the mirror image of the other, or turned half round so that right points the other way."""
+    image = nib.Nifti1Image(ramp, np.eye(4))
+    image.set_qform(np.diag([*signs, 1.0]), 1)
+    image.set_sform(np.eye(4), 1)
+    nib.save(image, tmp_path / "a.nii")
+    scan = read_nifti(tmp_path / "a.nii")
+    assert codes(scan) == ["sides-contradict"]
+    assert not scan.oriented
+    assert "left and right" in scan.findings[0].message
 
 
 def test_a_qform_that_is_no_rotation_is_said_beside_a_good_sform(save: SaveNifti) -> None:
@@ -167,7 +183,10 @@ def test_scans_of_a_folder_are_sorted_and_hidden_ones_left_out(tmp_path: Path) -
     for name in ("b.nii", "a.nii.gz", "C.NII.GZ", "._a.nii.gz", ".tmp-1-a.nii.gz", "notes.txt"):
         (tmp_path / name).touch()
     (tmp_path / "folder.nii").mkdir()
-    assert [p.name for p in find_scans(tmp_path)] == ["C.NII.GZ", "a.nii.gz", "b.nii"]
+    (tmp_path / "link.nii").symlink_to(tmp_path / "gone.nii")
+    (tmp_path / "loop.nii").symlink_to(tmp_path / "loop.nii")
+    found = ["C.NII.GZ", "a.nii.gz", "b.nii", "folder.nii", "link.nii", "loop.nii"]
+    assert [p.name for p in find_scans(tmp_path)] == found
     assert find_scans(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
 
 
@@ -176,6 +195,15 @@ def test_folders_without_scans_are_refused(tmp_path: Path, name: str, rule: str)
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=rule):
         find_scans(tmp_path / name)
+
+
+def test_the_folder_of_a_data_set_names_that_of_its_scans(tmp_path: Path) -> None:
+    for name in ("imagesTr", "imagesTs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "imagesTs" / "a.nii.gz").touch()
+    with pytest.raises(InputError) as caught:
+        find_scans(tmp_path)
+    assert caught.value.repair == f"name {tmp_path / 'imagesTs'}"
 
 
 def entries(low: float, high: float) -> st.SearchStrategy[float]:

@@ -1,9 +1,12 @@
 """Predictions: volumes and cut-off structures, from closed forms."""
 
+import json
+
 import numpy as np
 import pytest
 
 from medswin.errors import InputError
+from medswin.findings import Finding
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
@@ -42,3 +45,17 @@ def test_a_structure_cut_by_the_box_is_cut_off():
 def test_what_is_no_label_map_is_refused():
     with pytest.raises(InputError, match=r"\(X, Y, Z\) labels"):
         prediction(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("code", "known"), [("no-orientation", False), ("sides-contradict", False), ("forms-disagree", True)]
+)
+def test_sides_are_unknown_where_a_finding_says_so(code, known):
+    assert prediction(np.zeros((2, 2, 2)), findings=(Finding(code, "warn", "x"),)).oriented is known
+
+
+def test_what_was_not_computed_is_null_in_json_however_deep_and_comes_back():
+    ood = OODResult("review", 2.0, reasons=("far",), parts={"knn": 2.0, "other": float("nan")})
+    row = json.loads(json.dumps(ood.to_json(), allow_nan=False))
+    assert (row["score"], row["p_value"], row["parts"]) == (2.0, None, {"knn": 2.0, "other": None})
+    assert repr(OODResult.from_json(row)) == repr(ood)
