@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,8 @@ from medswin.inference.box import Box
 from medswin.inference.predictor import file_sha256
 from medswin.io.cases import check_case_name, described_case, read_case, remove_case, write_case, write_volumes
 from medswin.io.files import output_folder
-from medswin.io.nifti import case_name, find_scans
+from medswin.io.layouts import case_names
+from medswin.io.nifti import find_scans
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
@@ -83,7 +84,7 @@ def predict_folder(
     A scan that cannot be used is reported and the others are done. A case whose results are there, whole, and made of
     the same file with the same package and settings, is not done again. Results of another file are removed before
     their case is done again, so that a failure leaves none of them. ``volumes.csv`` tells of all cases in the folder,
-    those of earlier runs too, but for those that failed in this one.
+    those of earlier runs too, but for those that failed in this one. Cases are named by `case_names`.
 
     Args:
         predictor: the model.
@@ -99,28 +100,28 @@ def predict_folder(
     """
     scans = find_scans(inputs)
     part = Box.parse(box) if isinstance(box, str) else box
-    out = output_folder(out)
+    out, names = output_folder(out), case_names(scans)
     _check_places(scans, out)
     done: list[CaseResult] = []
     failed: list[tuple[Path, str]] = []
     for path in progress(scans):
         try:
-            _check_name(path, scans)
-            done.append(_one(predictor, path, out, part, overwrite=overwrite))
+            _check_name(path, names)
+            done.append(_one(predictor, path, out / f"{names[path]}.json", part, overwrite=overwrite))
         except Exception as error:  # whatever is wrong with one scan, the others are done
             log.debug("a case failed", exc_info=True)
             failed.append((path, explain(error, path)))
-    write_volumes(out, without={case_name(path) for path, _ in failed})
+    write_volumes(out, without={names[path] for path, _ in failed})
     return BatchResult(tuple(done), tuple(failed))
 
 
-def _one(predictor: Predicts, path: Path, out: Path, box: Box | None, *, overwrite: bool) -> CaseResult:
-    there = None if overwrite else _made_before(out / f"{case_name(path)}.json", path, predictor.settings(box))
+def _one(predictor: Predicts, path: Path, described: Path, box: Box | None, *, overwrite: bool) -> CaseResult:
+    there = None if overwrite else _made_before(described, path, predictor.settings(box))
     if there is not None:
         return CaseResult.of(there, resumed=True)
-    _remove_stale(out, path)
-    made = predictor(path, box)
-    write_case(out, made)
+    _remove_stale(described, path)
+    made = replace(predictor(path, box), case=described.stem)
+    write_case(described.parent, made)
     return CaseResult.of(made, resumed=False)
 
 
@@ -136,14 +137,14 @@ def _made_before(described: Path, scan: Path, settings: dict[str, Any]) -> Predi
     return found if same and found.provenance.get("input_sha256") == _sha256(scan) else None
 
 
-def _remove_stale(out: Path, scan: Path) -> None:
+def _remove_stale(described: Path, scan: Path) -> None:
     """Remove the results of another scan of this name; those of a scan that cannot be read now are left."""
-    values, now = described_case(out / f"{case_name(scan)}.json"), _sha256(scan)
+    values, now = described_case(described), _sha256(scan)
     if values is None or now is None:
         return
     provenance = values.get("provenance")
     if not isinstance(provenance, dict) or provenance.get("input_sha256") != now:
-        remove_case(out, case_name(scan))
+        remove_case(described.parent, described.stem)
 
 
 def _sha256(scan: Path) -> str | None:
@@ -164,9 +165,9 @@ def _check_places(scans: Sequence[Path], out: Path) -> None:
         )
 
 
-def _check_name(path: Path, scans: Sequence[Path]) -> None:
+def _check_name(path: Path, names: Mapping[Path, str]) -> None:
     """A name must do for the results; two scans of one name (``a.nii`` and ``a.nii.gz``) would share them."""
-    check_case_name(case_name(path), path)
-    twin = next((p for p in scans if p != path and case_name(p) == case_name(path)), None)
+    check_case_name(names[path], path)
+    twin = next((p for p in names if p != path and names[p] == names[path]), None)
     if twin is not None:
         raise InputError(f"has the same case name as {twin.name}", where=path, repair="rename or remove one of them")

@@ -97,6 +97,14 @@ def nnunet_cases(about: Mapping[str, Any], folder: Path, path: Path, channels: S
     return cases
 
 
+def case_names(scans: Sequence[Path]) -> dict[Path, str]:
+    """The case that each scan is: the name of its file, without nnU-Net's ``_0000`` where all of them end in it."""
+    names = {path: case_name(path) for path in scans}
+    found = {path: _CHANNEL.fullmatch(name) for path, name in names.items()}
+    first = {path: match[1] for path, match in found.items() if match and match[2] == "0000"}
+    return first if len(first) == len(names) else names
+
+
 def _case_names(folder: Path, ending: str, channels: int) -> list[str]:
     files = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.is_dir() else []
     found = [(name, _CHANNEL.fullmatch(name.removesuffix(ending))) for name in files if name.endswith(ending)]

@@ -235,3 +235,21 @@ def test_a_hidden_scan_is_refused_before_it_is_computed(scans: Path, tmp_path: P
     result = predict_folder(predictor, scans / ".hid.nii.gz", tmp_path / "out")
     assert "does not begin with a dot" in result.failed[0][1]
     assert not hasattr(predictor, "asked")
+
+
+def test_cases_in_nnunets_layout_are_named_without_their_channel(tmp_path: Path, predictor: Counting) -> None:
+    """So that they are called as their labels are; where one file has another name, all keep theirs."""
+    scans, out = tmp_path / "imagesTs", tmp_path / "out"
+    scans.mkdir()
+    write_scan(scans / "a_0000.nii.gz", 3)
+    write_scan(scans / "b_1_0000.nii.gz", 3)
+    for resumed in (False, True):
+        result = predict_folder(predictor, scans, out)
+        assert [(case.case, case.resumed) for case in result.done] == [("a", resumed), ("b_1", resumed)]
+    assert names(out) == ["a.json", "a.nii.gz", "b_1.json", "b_1.nii.gz", "volumes.csv"]
+    write_scan(scans / "c.nii.gz", 3)
+    assert [case.case for case in predict_folder(predictor, scans, tmp_path / "two").done] == [
+        "a_0000",
+        "b_1_0000",
+        "c",
+    ]
