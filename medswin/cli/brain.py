@@ -21,9 +21,9 @@ NOTE = (
     "The MNI152 T1 template is an average of 152 skull-stripped brains, not a scan of a person. It took no part in "
     "training, in calibration or in any choice, and the verdict on it is shown as the detector gives it."
 )
-# Middle of each hippocampus in MNI space (RAS, mm), and the usual size of a training crop around it.
-CENTRES_MM = {"left": (-27, -22, -14), "right": (27, -22, -14)}
-SIZE_MM = (36, 52, 38)
+# Middle of each hippocampus in MNI space (RAS, mm), and a crop that holds it whole, of a size trained on.
+CENTRES_MM = {"left": (-27, -24, -11), "right": (27, -24, -11)}
+SIZE_MM = (40, 56, 44)
 
 
 def template() -> Scan:

@@ -15,7 +15,7 @@ from medswin.io.scan import Scan, check_intensities
 
 _SPAN = r"\s*(-?\d+(?:\.\d+)?)?\s*:\s*(-?\d+(?:\.\d+)?)?\s*"
 _TEXT = re.compile(rf"{_SPAN},{_SPAN},{_SPAN}(mm)?\s*")
-_REPAIR = "write it as x0:x1,y0:y1,z0:z1 in voxels, or with mm at its end in RAS mm, for example -45:-9,-48:4,-33:5mm"
+_REPAIR = "write it as x0:x1,y0:y1,z0:z1 in voxels, or with mm at its end in RAS mm, for example -47:-7,-52:4,-33:11mm"
 _SLACK = 1e-6  # of a voxel: a centre that lies on the box's face belongs to it, whatever the rounding
 
 Slices = tuple[slice, slice, slice]

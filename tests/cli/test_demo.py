@@ -24,8 +24,8 @@ def result(tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_the_regions_mirror_each_other() -> None:
-    assert region("left") == "-45:-9,-48:4,-33:5mm"
-    assert region("right") == "9:45,-48:4,-33:5mm"
+    assert region("left") == "-47:-7,-52:4,-33:11mm"
+    assert region("right") == "7:47,-52:4,-33:11mm"
 
 
 def test_the_template_is_nilearns_own_grid() -> None:
@@ -36,7 +36,7 @@ def test_the_template_is_nilearns_own_grid() -> None:
 
 def test_label_maps_lie_on_the_templates_grid_inside_their_region(result: Path) -> None:
     brain = nibabel.load(result / "mni152.nii.gz")
-    for side, (low, high) in {"left": (-45, -9), "right": (9, 45)}.items():
+    for side, (low, high) in {"left": (-47, -7), "right": (7, 47)}.items():
         image = nibabel.load(result / f"mni152_{side}.nii.gz")
         assert image.shape == brain.shape
         assert np.array_equal(image.affine, brain.affine)
