@@ -83,4 +83,5 @@ class Keeper(L.Callback):
         if scores["dice"] > self.best:
             self.best = scores["dice"]
             with replacing(self.files.best) as temporary:
-                save_file({k: v.contiguous().cpu() for k, v in module.ema.state_dict().items()}, temporary)
+                # MONAI's DynUNet lists its layers twice; safetensors wants every tensor to own its memory.
+                save_file({k: v.cpu().clone().contiguous() for k, v in module.ema.state_dict().items()}, temporary)

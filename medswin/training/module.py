@@ -65,11 +65,10 @@ class SegmentationModule(L.LightningModule):
         # The mean of the first steps would hold the random weights for long: let the decay rise to its value.
         decay = min(self.recipe.ema_decay, self.global_step / (self.global_step + 10))
         with torch.no_grad():
-            for mean, now in zip(self.ema.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(now, 1.0 - decay)
-                else:
-                    mean.copy_(now)
+            for mean, now in zip(self.ema.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(now, 1.0 - decay)
+            for mean, now in zip(self.ema.buffers(), self.network.buffers(), strict=True):
+                mean.copy_(mean.lerp(now, 1.0 - decay) if mean.is_floating_point() else now)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
