@@ -13,12 +13,13 @@ OUT ?= demo-out
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help demo test lint setup clean
+.PHONY: help demo test lint notebooks setup clean
 
 help:
 	@echo "make demo   segment both hippocampi of the MNI152 brain with the shipped model, into $(OUT)/"
 	@echo "make test   run the tests             make test ARGS='-k telemetry' runs some of them"
 	@echo "make lint   ruff, mypy, import-linter, codespell"
+	@echo "make notebooks  make notebooks/*.ipynb anew from the .py beside them"
 	@echo "make setup  only install into $(VENV)  make clean removes it"
 
 demo: $(STAMP)
@@ -33,6 +34,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+notebooks: $(STAMP)
+	$(BIN)/python notebooks/build.py
 
 setup: $(STAMP)
 

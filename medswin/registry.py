@@ -16,17 +16,19 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
 
     Args:
         kind: what the parts are, in a word ("encoder"), for error messages.
-        parts: name -> constructor. Adding a part is adding one line here.
+        parts: name -> constructor. Inside medswin, adding a part is adding one line here; from outside, see `add`.
     """
 
     def __init__(self, kind: str, parts: Mapping[str, Callable[..., T]]) -> None:
         self.kind = kind
         self._parts = dict(parts)
+        self._added: set[str] = set()
 
     def __getitem__(self, name: str) -> Callable[..., T]:
         if name not in self._parts:
             raise ConfigError(
-                f"no {self.kind} is registered as {name!r}", repair=f"use one of: {', '.join(sorted(self._parts))}"
+                f"no {self.kind} is registered as {name!r}",
+                repair=f"use one of: {', '.join(sorted(self._parts))}; or import the code that adds it first",
             )
         return self._parts[name]
 
@@ -38,6 +40,37 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._parts
+
+    def add(self, name: str, constructor: Callable[..., T]) -> None:
+        """Register a part of one's own, for this process: configs and model packages can name it from now on.
+
+        A process that loads a package with such a part has to add it before, under the same name.
+
+        Raises:
+            ConfigError: for a name that is taken or empty, or a constructor that cannot be called.
+        """
+        if name in self._parts:
+            again = f"remove({name!r}) it first, or " if name in self._added else ""
+            raise ConfigError(f"{self.kind} {name!r} is registered already", repair=f"{again}use another name")
+        if not name:
+            raise ConfigError(f"a {self.kind} cannot be called {name!r}", repair="give it a name")
+        if not callable(constructor):
+            raise ConfigError(f"{self.kind} {name!r} cannot be called", repair="give its class, or a function")
+        self._parts[name] = constructor
+        self._added.add(name)
+
+    def remove(self, name: str) -> None:
+        """Take back what `add` registered. medswin's own parts stay.
+
+        Raises:
+            ConfigError: for a name that was not added.
+        """
+        if name not in self._added:
+            raise ConfigError(
+                f"no {self.kind} was added as {name!r}", repair=f"use one of: {', '.join(sorted(self._added)) or '-'}"
+            )
+        self._added.remove(name)
+        del self._parts[name]
 
     def check(self, name: str, params: Mapping[str, Any]) -> None:
         """Raise ConfigError unless ``name`` is registered and its constructor takes exactly ``params``."""

@@ -64,6 +64,8 @@ def check(config: Config) -> None:
     ):
         if size is not None and (min(size) < 1 or any(s % d for s, d in zip(size, built.divisor, strict=True))):
             raise ConfigError(f"{size} must be divisible by the network's {built.divisor}", where=where)
+    with _naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
+        built.train()(torch.empty(config.training.batch_size, 1, *config.training.patch_size, device="meta"))
     stages = len(built.encoder.channels)
     if any(not -stages <= stage < stages for stage in config.ood.stages):
         raise ConfigError(f"the network has the stages 0 to {stages - 1}, got {config.ood.stages}", where="ood.stages")

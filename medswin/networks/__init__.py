@@ -10,15 +10,18 @@ from medswin.networks.blocks.merging import PatchMerging
 from medswin.networks.contract import Decoder, Encoder
 from medswin.networks.decoders import DECODERS
 from medswin.networks.encoders import ENCODERS
-from medswin.networks.segmenter import Segmenter, SwinUNETR, segmenter
+from medswin.networks.segmenter import CSwinUNet, Segmenter, SwinUNETR, segmenter
 from medswin.registry import Registry
 
-NETWORKS: Registry[Segmenter] = Registry("network", {"swin_unetr": SwinUNETR, "segmenter": segmenter})
+NETWORKS: Registry[Segmenter] = Registry(
+    "network", {"swin_unetr": SwinUNETR, "cswin_unet": CSwinUNet, "segmenter": segmenter}
+)
 
 __all__ = [
     "DECODERS",
     "ENCODERS",
     "NETWORKS",
+    "CSwinUNet",
     "Decoder",
     "Encoder",
     "PatchMerging",

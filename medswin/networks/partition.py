@@ -1,6 +1,7 @@
 """Pure geometry: cut a grid of tokens into windows, put it back, and say which tokens may see each other.
 
 Cubes (Swin), shifted cubes and bars (CSwin) are all one thing here: a window size, clipped to the grid, and a shift.
+A layout says which partitions the blocks of a stage use: `Cubes`, `Bars` or `Whole`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -78,16 +80,77 @@ class Partition:
         Tokens that only the roll brought together do not see each other. With ``mask_pads`` no token sees a pad (pads
         see pads, so that no row of the mask is empty); without it pads count as tokens, which is what MONAI does.
         """
-        return _visible(self, mask_pads)
+        hidden = any(self.shift) or (mask_pads and self.padded != self.grid)
+        return _visible(self, mask_pads) if hidden else None
+
+    def real(self) -> Tensor | None:
+        """Which tokens of the windows are no pads: bool (M, N), or None where all are."""
+        return None if self.padded == self.grid else _real(self)
+
+
+class Layout(Protocol):
+    """Which partitions the blocks of a stage attend over: one, or one per group of heads.
+
+    Attributes:
+        groups: the number of heads must be a multiple of this.
+    """
+
+    groups: ClassVar[int]
+
+    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
+        """The partitions of block number ``block`` of a stage on this grid: one for all heads, or ``groups``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cubes:
+    """One window for all heads, shifted by half its size in every second block (Swin)."""
+
+    window: Triple
+    groups: ClassVar[int] = 1
+
+    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
+        shift = [n // 2 if block % 2 else 0 for n in self.window]
+        return (Partition.fit(grid, self.window, shift),)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A cross of bars: a third of the heads along each axis, each bar as long as the grid and ``width`` across (CSwin).
+
+    Attributes:
+        width: tokens of a bar along each axis that it does not run along.
+    """
+
+    width: Triple
+    groups: ClassVar[int] = 3
+
+    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
+        windows = [
+            [g if i == along else w for i, (g, w) in enumerate(zip(grid, self.width, strict=True))]
+            for along in range(3)
+        ]
+        bars = tuple(Partition.fit(grid, window) for window in windows)
+        return bars if len(set(bars)) > 1 else bars[:1]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One window over the whole grid: full attention."""
+
+    groups: ClassVar[int] = 1
+
+    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
+        return (Partition.fit(grid, grid),)
 
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is cached while predicting must serve training too
-def _visible(part: Partition, mask_pads: bool) -> Tensor | None:
-    regions = torch.zeros(1, *part.padded, 1, dtype=torch.long)
+def _visible(part: Partition, mask_pads: bool) -> Tensor:
+    regions = torch.zeros(1, *part.padded, 1, dtype=torch.long, device="cpu")
     for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
         if shift:  # in the rolled frame the last window holds the axis' end, then its beginning
-            line = torch.zeros(size, dtype=torch.long)
+            line = torch.zeros(size, dtype=torch.long, device="cpu")
             line[size - window :] = 1
             line[size - shift :] = 2
             shape = [1] * 5
@@ -95,11 +158,17 @@ def _visible(part: Partition, mask_pads: bool) -> Tensor | None:
             regions = regions * 3 + line.view(shape)
     whole = Partition(part.padded, part.window)
     region_MN = whole.cut(regions)[0, :, :, 0]
-    if mask_pads and part.padded != part.grid:
-        real = torch.ones(1, *part.grid, 1, dtype=torch.long)
-        region_MN = torch.where(part.cut(real)[0, :, :, 0] == 1, region_MN, -1)
-    seen = region_MN[:, :, None] == region_MN[:, None, :]
-    return None if bool(seen.all()) else seen
+    real_MN = part.real() if mask_pads else None
+    if real_MN is not None:
+        region_MN = torch.where(real_MN, region_MN, -1)
+    seen: Tensor = region_MN[:, :, None] == region_MN[:, None, :]
+    return seen
+
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def _real(part: Partition) -> Tensor:
+    return part.cut(torch.ones(1, *part.grid, 1, dtype=torch.bool, device="cpu"))[0, :, :, 0]
 
 
 @lru_cache(maxsize=128)
@@ -110,8 +179,9 @@ def relative_index(window: Triple, full: Triple) -> Tensor:
     The table has prod(2 * full - 1) rows; ``window`` may be smaller than ``full`` along any axis (a window clipped to
     a small grid), which changes no pair's row: offset (i - j + full - 1) per axis, row-major.
     """
-    axes = [torch.arange(n) for n in window]
+    axes = [torch.arange(n, device="cpu") for n in window]
     positions = torch.stack(torch.meshgrid(*axes, indexing="ij")).reshape(3, prod(window))
     offsets = positions[:, :, None] - positions[:, None, :]
-    d, h, w = (offsets[axis] + full[axis] - 1 for axis in range(3))
-    return (d * (2 * full[1] - 1) + h) * (2 * full[2] - 1) + w
+    d, h, w = (offset + n - 1 for offset, n in zip(offsets, full, strict=True))
+    index: Tensor = (d * (2 * full[1] - 1) + h) * (2 * full[2] - 1) + w
+    return index

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from medswin.networks.contract import Decoder, Encoder, Triple
 from medswin.networks.decoders import DECODERS
 from medswin.networks.decoders.unetr import UNETRDecoder
 from medswin.networks.encoders import ENCODERS
-from medswin.networks.encoders.swin import Strides, SwinEncoder, Windows
+from medswin.networks.encoders.cswin import CSwinEncoder, Stripes
+from medswin.networks.encoders.swin import SwinEncoder, Windows
+from medswin.networks.encoders.windowed import Downsample, Strides
 
-COMPAT = (None, "monai-1.5")
+COMPAT = (None, "monai-1.5", "monai-legacy")
 
 
 class Segmenter(nn.Module):
@@ -68,12 +70,15 @@ class SwinUNETR(Segmenter):
         in_channels: channels of the image.
         out_channels: classes, the background included.
         patch_size, depths, num_heads, window_size, merge_strides, feature_size, mlp_ratio, qkv_bias, drop_rate,
-            attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample: see `SwinEncoder`.
+            attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample, post_norm, cosine,
+            log_bias, stage_conv: see `SwinEncoder`.
         finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
         norm_name: norm of the decoder: MONAI's name, or (name, arguments).
         spatial_dims: 3.
-        compat: ``"monai-1.5"`` reproduces MONAI 1.6.1, its flaws included (pads are seen, clipped windows read wrong
-            bias entries), for weights that were trained with it; None is right everywhere.
+        compat: for weights that were trained with MONAI, whose flaws it reproduces (pads are seen, clipped windows
+            read wrong bias entries): ``"monai-1.5"`` for those made with MONAI 1.5 or later, ``"monai-legacy"`` for
+            older ones, which is all published ones (its merging reads six of eight sub-lattices). None is right
+            everywhere.
 
     Without ``compat`` the window defaults to 4 tokens, with it to MONAI's 7: on volumes of clinical size the smaller
     window costs a quarter of the time of a training step.
@@ -101,9 +106,13 @@ class SwinUNETR(Segmenter):
         patch_norm: bool = False,
         use_checkpoint: bool = False,
         spatial_dims: int = 3,
-        downsample: str | Callable[..., nn.Module] = "merging",
+        downsample: Downsample = "merging",
         merge_strides: Strides = 2,
         finest_width: int | None = None,
+        post_norm: bool = False,
+        cosine: bool = False,
+        log_bias: bool = False,
+        stage_conv: bool = False,
         compat: str | None = None,
     ) -> None:
         if spatial_dims != 3:
@@ -126,8 +135,82 @@ class SwinUNETR(Segmenter):
             normalize=normalize,
             patch_norm=patch_norm,
             use_checkpoint=use_checkpoint,
-            downsample=downsample,
+            downsample="monai-legacy" if compat == "monai-legacy" and downsample == "merging" else downsample,
+            post_norm=post_norm,
+            cosine=cosine,
+            log_bias=log_bias,
+            stage_conv=stage_conv,
             monai=compat is not None,
+        )
+        decoder = UNETRDecoder(encoder.channels, encoder.strides, norm_name, finest_width)
+        super().__init__(encoder, decoder, out_channels)
+
+
+class CSwinUNet(Segmenter):
+    """CSwin UNet: Swin UNETR with a cross of bars in the place of shifted cubes (after Li et al. 2025).
+
+    The paper (doi:10.1002/mp.17546) names the network and has no public code: stripe widths, depths and decoder are our
+    own choice, and no claim is made that its figures are reproduced.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: classes, the background included.
+        patch_size, depths, num_heads, stripe_width, merge_strides, feature_size, mlp_ratio, qkv_bias, drop_rate,
+            attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample, lepe, post_norm,
+            stage_conv: see `CSwinEncoder`. Thin volumes want strides of 1 along their short axis: 20 slices go through
+            ``patch_size=(1, 2, 2), merge_strides=[(1, 2, 2), 2, 2, 1]``.
+        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
+        norm_name: norm of the decoder: MONAI's name, or (name, arguments).
+
+    Raises:
+        ConfigError: (a ValueError) for parameters that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        patch_size: int | Sequence[int] = 2,
+        depths: Sequence[int] = (1, 2, 6, 1),
+        num_heads: Sequence[int] | None = None,
+        stripe_width: Stripes = (1, 2, 4, None),
+        qkv_bias: bool = True,
+        mlp_ratio: float = 4.0,
+        feature_size: int = 24,
+        norm_name: Norm = "instance",
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        dropout_path_rate: float = 0.0,
+        normalize: bool = True,
+        patch_norm: bool = False,
+        use_checkpoint: bool = False,
+        downsample: Downsample = "merging",
+        merge_strides: Strides = 2,
+        lepe: str = "window",
+        finest_width: int | None = None,
+        post_norm: bool = False,
+        stage_conv: bool = False,
+    ) -> None:
+        encoder = CSwinEncoder(
+            in_channels=in_channels,
+            feature_size=feature_size,
+            depths=depths,
+            num_heads=num_heads,
+            stripe_width=stripe_width,
+            patch_size=patch_size,
+            merge_strides=merge_strides,
+            mlp_ratio=mlp_ratio,
+            qkv_bias=qkv_bias,
+            drop_rate=drop_rate,
+            attn_drop_rate=attn_drop_rate,
+            dropout_path_rate=dropout_path_rate,
+            normalize=normalize,
+            patch_norm=patch_norm,
+            use_checkpoint=use_checkpoint,
+            downsample=downsample,
+            lepe=lepe,
+            post_norm=post_norm,
+            stage_conv=stage_conv,
         )
         decoder = UNETRDecoder(encoder.channels, encoder.strides, norm_name, finest_width)
         super().__init__(encoder, decoder, out_channels)

@@ -40,6 +40,7 @@ def model_card(model: Mapping[str, Any], metrics: Mapping[str, Any], ood: Mappin
         "## Measured",
         "",
         *(line for part in WHO if part in metrics for line in _table(part, metrics[part])),
+        *(() if metrics else ("Nothing was measured.", "")),
         *_verdict(ood),
         "## Licence",
         "",

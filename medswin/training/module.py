@@ -67,12 +67,15 @@ class SegmentationModule(L.LightningModule):
         with torch.no_grad():
             for mean, now in zip(self.ema.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1.0 - decay)
-            for mean, now in zip(self.ema.buffers(), self.network.buffers(), strict=True):
-                mean.copy_(mean.lerp(now, 1.0 - decay) if mean.is_floating_point() else now)
+            for kept, new in zip(self.ema.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(kept.lerp(new, 1.0 - decay) if kept.is_floating_point() else new)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        modules = [m for m in self.network.modules() if not getattr(m, "weight_decay", True)]
+        exempt = {id(p) for module in modules for p in module.parameters()}
+        exempt |= {id(p) for p in self.network.parameters() if p.ndim <= 1}
+        decayed = [p for p in self.network.parameters() if id(p) not in exempt]
+        others = [p for p in self.network.parameters() if id(p) in exempt]
         groups = [
             {"params": decayed, "weight_decay": self.recipe.weight_decay},
             {"params": others, "weight_decay": 0.0},

@@ -24,7 +24,7 @@ class Recipe:
         max_minutes: minutes of the whole schedule; None for no limit.
         stop_at_step: stop there as a kill would, without changing the schedule; ``--resume`` goes on.
         learning_rate: at the end of the warm-up.
-        weight_decay: AdamW's, on matrices and kernels only.
+        weight_decay: AdamW's, on matrices and kernels, but for those of position biases.
         warmup: share of the budget, 0 to 1.
         ema_decay: decay of the running mean of the weights that is validated and shipped; 0 ships the last weights.
         clip_norm: largest norm of the gradient.

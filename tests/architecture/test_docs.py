@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import typer
+from monai.networks.nets import SwinUNETR
 
 from medswin.cli.app import app
 
@@ -60,6 +62,14 @@ def test_the_predictor_of_the_readme_runs(root: Path, hippocampus_dir: Path, tmp
 
 def test_the_inferer_of_the_readme_runs(root: Path, tmp_path: Path, python: Callable) -> None:
     assert run_block(root, "WindowInferer", tmp_path, python)[-1] == "torch.Size([1, 3, 80, 64, 64])"
+
+
+def test_the_gate_of_the_readme_runs(root: Path, tmp_path: Path, python: Callable) -> None:
+    """On a file in the form of the published pre-trained encoder."""
+    encoder = SwinUNETR(in_channels=1, out_channels=14, feature_size=48).swinViT.state_dict()
+    renamed = {f"module.{name}".replace("mlp.linear", "mlp.fc"): tensor for name, tensor in encoder.items()}
+    torch.save({"state_dict": renamed}, tmp_path / "model_swinvit.pt")
+    assert "encoder: 100.0 % of its parameters" in run_block(root, "load_monai_swin_unetr", tmp_path, python)
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "README.md"])

@@ -9,7 +9,10 @@ from safetensors.torch import load_file, save_file
 from medswin.errors import ShapeError
 from medswin.networks import DECODERS, ENCODERS
 
-SMALL = {"swin": {"feature_size": 12, "depths": (2, 2), "window_size": (2, 4, 3)}}
+SMALL = {
+    "cswin": {"feature_size": 12, "depths": (1, 1, 1), "stripe_width": (1, (2, 1, 2), None)},
+    "swin": {"feature_size": 12, "depths": (2, 2), "window_size": (2, 4, 3)},
+}
 
 
 @pytest.fixture(params=sorted(ENCODERS))
@@ -63,6 +66,23 @@ def test_builds_on_the_meta_device(name):
         empty = build(name)
     assert all(p.is_meta for p in empty.parameters())
     assert [p.shape for p in empty.parameters()] == [p.shape for p in build(name).parameters()]
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_runs_on_the_meta_device(name):
+    """A dry run tells the shapes without computing."""
+    with torch.device("meta"):
+        empty = build(name)
+    dry = empty(image(empty).to("meta"))
+    assert [f.shape for f in dry] == [f.shape for f in build(name)(image(empty))]
+
+
+@torch.inference_mode()
+def test_compiled_it_says_the_same(encoder):
+    x = image(encoder)
+    compiled = torch.compile(encoder, backend="aot_eager")
+    for a, b in zip(compiled(x), encoder(x), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_an_odd_size_is_answered_with_its_repair(encoder):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medswin.networks.partition import Partition, relative_index
+from medswin.networks.partition import Bars, Cubes, Partition, Whole, relative_index
 
 sizes = st.tuples(*[st.integers(1, 7)] * 3)
 
@@ -56,3 +56,30 @@ def test_relative_index_of_a_clipped_window_is_the_full_windows_own(window, full
         for b, q in enumerate(tokens[:5]):
             d, h, w = (p[n] - q[n] + full[n] - 1 for n in range(3))
             assert index[a, b] == (d * (2 * full[1] - 1) + h) * (2 * full[2] - 1) + w
+
+
+@given(grid=sizes, width=sizes, block=st.integers(0, 3))
+def test_each_bar_spans_its_axis_and_join_undoes_cut(grid, width, block):
+    x = torch.arange(2 * grid[0] * grid[1] * grid[2] * 3.0).reshape(2, *grid, 3)
+    bars = Bars(width)(grid, block)
+    for along, bar in enumerate(bars):
+        assert torch.equal(bar.join(bar.cut(x)), x)
+        if len(bars) == 3:
+            across = [axis for axis in range(3) if axis != along]
+            assert bar.window[along] == grid[along]
+            assert [bar.window[axis] for axis in across] == [min(width[axis], grid[axis]) for axis in across]
+        else:
+            assert bar.window == grid
+
+
+def test_a_cross_of_bars():
+    """The 2x3 faces of a 1x2x3 grid: along the first axis single tokens, then columns, then rows."""
+    x = torch.arange(6).reshape(1, 1, 2, 3, 1)
+    cut = [bar.cut(x)[0, :, :, 0].tolist() for bar in Bars((1, 1, 1))((1, 2, 3), 0)]
+    assert cut == [[[0], [1], [2], [3], [4], [5]], [[0, 3], [1, 4], [2, 5]], [[0, 1, 2], [3, 4, 5]]]
+
+
+def test_cubes_shift_in_every_second_block():
+    cubes = Cubes((4, 2, 3))
+    assert [part.shift for block in (0, 1, 2) for part in cubes((8, 8, 8), block)] == [(0, 0, 0), (2, 1, 1), (0, 0, 0)]
+    assert Whole()((3, 4, 5), 1) == (Partition((3, 4, 5), (3, 4, 5)),)

@@ -1,11 +1,7 @@
-"""A tiny data set in the Decathlon's layout: bright blobs in noise, two scans a person."""
+"""A run on a tiny data set, and one thread for it."""
 
 from __future__ import annotations
 
-import json
-
-import nibabel as nib
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,33 +14,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def blobs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("blobs")
-    rng = np.random.default_rng(0)
-    (folder / "imagesTr").mkdir()
-    (folder / "labelsTr").mkdir()
-    rows = []
-    for number in range(1, 17):
-        centre = rng.integers(5, 11, 3)
-        grid = np.stack(np.meshgrid(*[np.arange(16)] * 3, indexing="ij"))
-        label = (np.linalg.norm(grid - centre[:, None, None, None], axis=0) < 4).astype(np.uint8)
-        image = (100 * label + rng.normal(0, 20, label.shape)).astype(np.float32)
-        name = f"blob_{number:03d}.nii.gz"
-        nib.save(nib.Nifti1Image(image, np.eye(4)), folder / "imagesTr" / name)
-        nib.save(nib.Nifti1Image(label, np.eye(4)), folder / "labelsTr" / name)
-        rows.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
-    description = {
-        "name": "Blobs",
-        "modality": {"0": "MRI"},
-        "labels": {"0": "background", "1": "blob"},
-        "training": rows,
-        "test": [],
-    }
-    (folder / "dataset.json").write_text(json.dumps(description))
-    return folder
 
 
 @pytest.fixture(scope="session")

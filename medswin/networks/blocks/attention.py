@@ -1,63 +1,106 @@
-"""Multi-head self-attention inside the windows of a partition."""
+"""Multi-head self-attention inside the windows of one partition, or of one partition per group of heads."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
-from medswin.networks.blocks.bias import RelativeBias
+from medswin.networks.blocks.position import LePE, LogBias, RelativeBias
 from medswin.networks.partition import Partition
+
+LARGEST_SCALE = 100.0
 
 
 class WindowAttention(nn.Module):
-    """softmax(q k^T / sqrt(head width) + bias) v among the tokens of each window that may see each other.
+    """softmax(q k^T / sqrt(head width) + bias) v + LePE(v) among the tokens of each window that may see each other.
 
     Args:
         dim: channels of a token, divisible by ``heads``.
         heads: attention heads.
-        bias: the positional term.
+        bias: positional term of the logits, if any.
+        lepe: positional term of the values, if any.
         qkv_bias: whether queries, keys and values have a bias.
         attn_drop: dropout of the attention weights, 0 to 1.
         proj_drop: dropout of the output, 0 to 1.
         mask_pads: hide the tokens that padding brought in.
+        cosine: the logits are s cos(q, k) + bias, with a learned s of at most 100 per head, and keys have no bias
+            (Liu et al. 2022, Swin V2).
     """
 
     def __init__(
         self,
         dim: int,
         heads: int,
-        bias: RelativeBias,
+        bias: RelativeBias | LogBias | None = None,
+        lepe: LePE | None = None,
         qkv_bias: bool = True,
         attn_drop: float = 0.0,
         proj_drop: float = 0.0,
         mask_pads: bool = True,
+        cosine: bool = False,
     ) -> None:
         super().__init__()
         if dim % heads:
             raise ConfigError(
                 f"{dim} channels cannot be shared among {heads} heads", repair="make the heads divide the channels"
             )
-        self.heads, self.bias, self.attn_drop, self.mask_pads = heads, bias, attn_drop, mask_pads
+        self.heads, self.bias, self.lepe = heads, bias, lepe
+        self.attn_drop, self.mask_pads = attn_drop, mask_pads
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.log_scale = nn.Parameter(torch.full((heads,), log(10.0))) if cosine else None
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_drop)
 
-    def forward(self, x_BDHWC: Tensor, part: Partition) -> Tensor:
-        """(B, *part.grid, C) -> the same shape."""
-        windows = part.cut(x_BDHWC)
-        b, m, n, c = windows.shape
-        q, k, v = self.qkv(windows).reshape(b, m, n, 3, self.heads, c // self.heads).permute(3, 0, 1, 4, 2, 5)
-        dropout = self.attn_drop if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._added(part, q), dropout_p=dropout)
-        mixed = mixed.transpose(2, 3).reshape(b, m, n, c)
-        return part.join(self.proj_drop(self.proj(mixed)))
+    def forward(self, x_BDHWC: Tensor, parts: Sequence[Partition]) -> Tensor:
+        """(B, *grid, C) -> the same shape.
 
-    def _added(self, part: Partition, q: Tensor) -> Tensor:
-        """What is added to the attention logits: (heads, N, N), or (M, heads, N, N) where some pairs are hidden."""
-        bias: Tensor = self.bias(part.window)
+        Args:
+            parts: partitions of the grid; the heads are shared among them in equal groups, the first heads to the
+                first partition.
+        """
+        mixed = [self._attend(x_BDHWC, part, group, len(parts)) for group, part in enumerate(parts)]
+        whole = mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=-1)
+        attended: Tensor = self.proj_drop(self.proj(whole))
+        return attended
+
+    def _attend(self, x_BDHWC: Tensor, part: Partition, group: int, groups: int) -> Tensor:
+        windows = part.cut(x_BDHWC)
+        b, m, n, _ = windows.shape
+        heads = slice(group * self.heads // groups, (group + 1) * self.heads // groups)
+        qkv = F.linear(windows, *self._weights(group, groups)).reshape(b, m, n, 3, self.heads // groups, -1)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
+        scale = None
+        if self.log_scale is not None:
+            sharpness = self.log_scale[heads].clamp(max=log(LARGEST_SCALE)).exp()[:, None, None]
+            q, k, scale = F.normalize(q, dim=-1) * sharpness.to(q.dtype), F.normalize(k, dim=-1), 1.0
+        dropout = self.attn_drop if self.training else 0.0
+        added = self._added(part, heads, q)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=added, dropout_p=dropout, scale=scale)
+        mixed = mixed.transpose(2, 3).reshape(b, m, n, -1)
+        if self.lepe is not None:
+            mixed = mixed + self.lepe(qkv[:, :, :, 2].reshape(b, m, n, -1), part, group)
+        return part.join(mixed)
+
+    def _weights(self, group: int, groups: int) -> tuple[Tensor, Tensor | None]:
+        """The rows of the query, key and value projections that belong to a group of heads."""
+        weight = self.qkv.weight.unflatten(0, (3, groups, -1))[:, group].flatten(0, 1)
+        if self.qkv.bias is None:
+            return weight, None
+        bias = self.qkv.bias.unflatten(0, (3, groups, -1))[:, group]
+        if self.log_scale is not None:
+            bias = torch.stack([bias[0], torch.zeros_like(bias[1]), bias[2]])
+        return weight, bias.flatten()
+
+    def _added(self, part: Partition, heads: slice, q: Tensor) -> Tensor | None:
+        """What is added to the logits: (heads, N, N), (M, heads or 1, N, N) where some pairs are hidden, or None."""
+        bias: Tensor | None = None if self.bias is None else self.bias(part.window)[heads]
         visible = part.visible(self.mask_pads)
         if visible is not None:
-            bias = torch.where(visible[:, None].to(q.device), bias, float("-inf"))
-        return bias.to(q.dtype)
+            unbiased = torch.zeros((), device=q.device) if bias is None else bias
+            bias = torch.where(visible[:, None].to(q.device), unbiased, float("-inf"))
+        return None if bias is None else bias.to(q.dtype)

@@ -1,4 +1,4 @@
-"""Convolution blocks of the decoder."""
+"""Residual convolutions, of the decoder and before a stage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
+from medswin.errors import ShapeError
 from medswin.networks.contract import Triple
 
 Norm = str | tuple[str, dict[str, Any]]
@@ -22,6 +23,10 @@ class ResidualConv(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         norm: MONAI's name of a norm, or (name, arguments).
+
+    Raises:
+        ShapeError: (when called) for a map of one voxel, where instance norm, and batch norm in training, have nothing
+            to average over.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm = "instance") -> None:
@@ -38,9 +43,23 @@ class ResidualConv(nn.Module):
 
     def forward(self, x_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) -> (B, out_channels, D, H, W)."""
+        if _averages_over_one(self.norm1, x_BCDHW):
+            raise ShapeError(
+                f"the network shrinks its input to a map of one voxel, over which {type(self.norm1).__name__} cannot "
+                "average",
+                repair="give larger patches, fewer stages (depths) or smaller strides, or another norm, for example "
+                "norm_name=('group', {'num_groups': 4})",
+            )
         x: Tensor = self.act(self.norm1(self.conv1(x_BCDHW)))
         x = self.act(self.norm2(self.conv2(x)) + self.skip(x_BCDHW))
         return x
+
+
+def _averages_over_one(norm: nn.Module, x_BCDHW: Tensor) -> bool:
+    voxels = x_BCDHW.shape[2:].numel()
+    if isinstance(norm, nn.InstanceNorm3d):
+        return voxels == 1 and (norm.training or not norm.track_running_stats)
+    return isinstance(norm, nn.BatchNorm3d) and norm.training and x_BCDHW.shape[0] * voxels == 1
 
 
 class UpBlock(nn.Module):

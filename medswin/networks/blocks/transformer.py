@@ -1,12 +1,15 @@
-"""The transformer block that all window-attention encoders share."""
+"""The transformer block and the stage that all window-attention encoders share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from medswin.networks.blocks.attention import WindowAttention
-from medswin.networks.partition import Partition
+from medswin.networks.partition import Layout, Partition
 
 
 class DropPath(nn.Module):
@@ -28,7 +31,10 @@ class DropPath(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """x + attention(norm(x)), then x + MLP(norm(x)), on channels-last tokens (Liu et al. 2021, pre-norm).
+    """x + attention(norm(x)), then x + MLP(norm(x)), on channels-last tokens (Liu et al. 2021).
+
+    With ``post_norm`` x + norm(attention(x)), then x + norm(MLP(x)), where the norms begin at zero, so that an
+    untrained block changes nothing (Liu et al. 2022, Swin V2).
 
     Args:
         dim: channels of a token.
@@ -36,12 +42,20 @@ class TransformerBlock(nn.Module):
         mlp_ratio: width of the MLP's hidden layer over ``dim``.
         drop: dropout in the MLP, 0 to 1.
         drop_path: stochastic depth rate, 0 to 1.
+        post_norm: normalise what a branch returns instead of what it gets.
     """
 
     def __init__(
-        self, dim: int, attention: WindowAttention, mlp_ratio: float = 4.0, drop: float = 0.0, drop_path: float = 0.0
+        self,
+        dim: int,
+        attention: WindowAttention,
+        mlp_ratio: float = 4.0,
+        drop: float = 0.0,
+        drop_path: float = 0.0,
+        post_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.post_norm = post_norm
         hidden = int(dim * mlp_ratio)
         self.norm1, self.attention = nn.LayerNorm(dim), attention
         self.norm2 = nn.LayerNorm(dim)
@@ -49,12 +63,56 @@ class TransformerBlock(nn.Module):
             nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(drop), nn.Linear(hidden, dim), nn.Dropout(drop)
         )
         self.drop_path = DropPath(drop_path)
+        for norm in (self.norm1, self.norm2) if post_norm else ():
+            nn.init.zeros_(norm.weight)
 
-    def forward(self, x_BDHWC: Tensor, part: Partition) -> Tensor:
-        """(B, *part.grid, C) -> the same shape."""
-        x: Tensor = x_BDHWC + self.drop_path(self.attention(self.norm1(x_BDHWC), part))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
+    def forward(self, x_BDHWC: Tensor, parts: Sequence[Partition]) -> Tensor:
+        """(B, *grid, C) -> the same shape; for ``parts`` see `WindowAttention.forward`."""
+        x: Tensor = x_BDHWC
+        if self.post_norm:
+            x = x + self.drop_path(self.norm1(self.attention(x, parts)))
+            x = x + self.drop_path(self.norm2(self.mlp(x)))
+        else:
+            x = x + self.drop_path(self.attention(self.norm1(x), parts))
+            x = x + self.drop_path(self.mlp(self.norm2(x)))
         return x
+
+
+class Stage(nn.Module):
+    """Transformer blocks over one grid, then the merging to a coarser one; channels-last.
+
+    Args:
+        blocks: the blocks.
+        layout: which partitions each block attends over.
+        merging: (B, D, H, W, C) -> the coarser grid.
+        before: convolution in front of the blocks, channels-first, if any.
+        use_checkpoint: recompute the blocks in the backward pass.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[TransformerBlock],
+        layout: Layout,
+        merging: nn.Module,
+        before: nn.Module | None = None,
+        use_checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        self.before, self.blocks, self.merging = before, nn.ModuleList(blocks), merging
+        self.layout, self.use_checkpoint = layout, use_checkpoint
+
+    def forward(self, x_BDHWC: Tensor) -> Tensor:
+        """(B, *grid, C) -> (B, *coarser grid, 2C)."""
+        x = x_BDHWC
+        if self.before is not None:
+            x = self.before(x.movedim(-1, 1)).movedim(1, -1)
+        d, h, w = x.shape[1:4]
+        recompute = self.use_checkpoint and torch.is_grad_enabled()
+        for i, block in enumerate(self.blocks):
+            parts = self.layout((d, h, w), i)
+            x = checkpoint(block, x, parts, use_reentrant=False) if recompute else block(x, parts)
+        merged: Tensor = self.merging(x)
+        return merged
 
 
 def init_linear(module: nn.Module) -> None:

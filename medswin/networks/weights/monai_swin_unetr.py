@@ -1,138 +1,84 @@
-"""MONAI's SwinUNETR state dict, taken over into ours by name."""
+"""The gate for the weights of MONAI's SwinUNETR: other people's files, taken over into our network by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from medswin.errors import WeightsError
+from medswin.errors import ConfigError
 from medswin.networks.segmenter import Segmenter
-
-WRAPPERS = ("state_dict", "model", "network_weights", "net")
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What a gate took over.
-
-    Attributes:
-        loaded: our names of the tensors that were filled.
-        skipped: foreign names that have no place in our network (index buffers, other heads).
-        missing: our names that the file did not fill; always empty after a strict load.
-    """
-
-    loaded: tuple[str, ...]
-    skipped: tuple[str, ...]
-    missing: tuple[str, ...]
-
-    @property
-    def coverage(self) -> float:
-        """Share of our tensors that were filled, 0 to 1."""
-        return len(self.loaded) / max(1, len(self.loaded) + len(self.missing))
+from medswin.networks.weights import names
+from medswin.networks.weights.channels import CHOICES
+from medswin.networks.weights.gate import Gate
+from medswin.networks.weights.reading import read_weights
+from medswin.networks.weights.report import LoadReport
 
 
-def load_monai_swin_unetr(segmenter: Segmenter, source: str | Path | Mapping[str, Tensor]) -> LoadReport:
+def load_monai_swin_unetr(
+    segmenter: Segmenter,
+    source: str | Path | Mapping[str, Any],
+    *,
+    channels: str | None = None,
+    head: str | None = None,
+    decoder: str | None = None,
+    floor: float = 0.9,
+) -> LoadReport:
     """Fill ``segmenter`` with the weights of a MONAI SwinUNETR of the same settings.
 
-    Build the segmenter with ``compat="monai-1.5"`` to get MONAI's logits from them; without it the network is the
-    corrected one and its logits differ where a map is padded or smaller than a window.
+    Build the segmenter with ``compat="monai-legacy"`` for weights that were trained before MONAI 1.5, which all
+    published ones were, and with ``compat="monai-1.5"`` for later ones; no file tells which. Without ``compat`` the
+    network is the corrected one, and its logits differ from MONAI's.
+
+    Nothing is ever broadcast. A file without a decoder (self-supervised pre-training) leaves ours fresh.
 
     Args:
-        segmenter: a `SwinUNETR` with any number of stages.
-        source: MONAI's state dict, or a ``.pt``/``.pth`` file that holds one, bare or under a usual wrapper key. Files
-            are read with ``weights_only=True``.
+        segmenter: a `SwinUNETR`, of as many stages and blocks as the weights are for.
+        source: a file or a state dict, under any wrapper and prefix that published weights have, see `read_weights`
+            and `canonical_name`.
+        channels: what to do where the images have another number of channels: ``"repeat"`` or ``"mean"``, see
+            `adapt_channels`, or ``"fresh"`` to leave the first convolutions as they are. None refuses.
+        head: ``"fresh"`` leaves the head as it is, for other structures. None takes the file's.
+        decoder: ``"fresh"`` leaves decoder and head as they are. None takes the file's, if it has one.
+        floor: least share of the encoder's parameters that must be in the file, 0 to 1.
 
     Raises:
-        WeightsError: if the file cannot be read, a shape differs (nothing is ever broadcast), or a tensor of ours is
-            not filled. The segmenter is unchanged then.
+        WeightsError: if the file cannot be read, it covers less of the encoder than ``floor``, its network had other
+            settings, it holds part of a decoder, or a shape differs. The segmenter is unchanged then.
+        ConfigError: for another choice than those above.
     """
-    where = source if isinstance(source, (str, Path)) else "state dict"
-    foreign = _read(Path(source)) if isinstance(source, (str, Path)) else source
-    names = monai_names(segmenter)
-    own = segmenter.state_dict()
-    missing = sorted(ours for ours, theirs in names.items() if theirs not in foreign)
-    if missing:
-        raise WeightsError(
-            f"{len(missing)} of {len(names)} tensors are not in it, for example {names[missing[0]]!r}",
-            where=where,
-            repair="build the network with the settings (depths, patch_norm, ...) that the weights were trained with",
-        )
-    for ours, theirs in names.items():
-        if own[ours].shape != foreign[theirs].shape:
-            raise WeightsError(
-                f"{theirs!r} has shape {tuple(foreign[theirs].shape)}, the network needs {tuple(own[ours].shape)}",
-                where=where,
-                repair="build the network with the channels, feature size, heads and window of the weights",
+    _check_choices(channels, head, decoder, floor)
+    weights = read_weights(source)
+    state = names.canonical(weights.state, weights.where)
+    gate = Gate(names.monai_names(segmenter), segmenter.state_dict(), state, weights.where)
+    wanted = gate.wanted(head=head, decoder=decoder)
+    gate.check_encoder(floor)
+    gate.check_decoder(wanted)
+    filled = {ours: gate.fitted(ours, channels) for ours in wanted if gate.names[ours] in state}
+    gate.check_surplus(wanted)
+    taken = {ours: tensor for ours, tensor in filled.items() if tensor is not None}
+    segmenter.load_state_dict({**gate.own, **taken})
+    adapted = tuple(ours for ours in taken if gate.own[ours].shape != state[gate.names[ours]].shape)
+    places = {gate.names[ours] for ours in taken}
+    return LoadReport(
+        loaded=tuple(ours for ours in taken if ours not in adapted),
+        adapted=adapted,
+        skipped=tuple(sorted(name for name in weights.state if names.canonical_name(name) not in places)),
+        missing=tuple(ours for ours in gate.own if ours not in taken),
+        encoder_coverage=gate.covered(taken),
+        wrapper=weights.wrapper,
+    )
+
+
+def _check_choices(channels: str | None, head: str | None, decoder: str | None, floor: float) -> None:
+    for name, value, choices in (
+        ("channels", channels, CHOICES),
+        ("head", head, ("fresh",)),
+        ("decoder", decoder, ("fresh",)),
+    ):
+        if value is not None and value not in choices:
+            raise ConfigError(
+                f"{name} must be one of {', '.join(map(repr, choices))} or None, got {value!r}", where=name
             )
-    segmenter.load_state_dict({ours: foreign[theirs] for ours, theirs in names.items()})
-    skipped = tuple(sorted(set(foreign) - set(names.values())))
-    return LoadReport(tuple(names), skipped, ())
-
-
-def monai_names(segmenter: Segmenter) -> dict[str, str]:
-    """Our tensor name -> MONAI's, for every tensor of a Swin UNETR."""
-    return {ours: _monai_name(ours, len(segmenter.encoder.channels) - 2) for ours in segmenter.state_dict()}
-
-
-def _monai_name(name: str, stages: int) -> str:
-    room, *rest = name.split(".")
-    if room == "head":
-        return ".".join(["out.conv.conv", *rest])
-    if room == "encoder":
-        return "swinViT." + _encoder_name(rest)
-    index, tail = int(rest[1]), rest[2:]
-    if rest[0] == "skips":  # the bottleneck's block is called encoder10 whatever the number of stages
-        block = "encoder10" if index == stages + 1 else f"encoder{index + 1}"
-        return f"{block}.layer.{_conv_name(tail)}"
-    if tail[0] == "up":
-        return f"decoder{index + 1}.transp_conv.conv.{tail[-1]}"
-    return f"decoder{index + 1}.conv_block.{_conv_name(tail[1:])}"
-
-
-def _encoder_name(rest: list[str]) -> str:
-    if rest[0] == "patch":
-        return f"patch_embed.proj.{rest[1]}"
-    if rest[0] == "patch_norm":
-        return f"patch_embed.norm.{rest[1]}"
-    stage, part = f"layers{int(rest[1]) + 1}.0", rest[2:]
-    if part[0] == "merging":
-        return ".".join([stage, "downsample", *part[1:]])
-    block, inner = f"{stage}.blocks.{part[1]}", ".".join(part[2:])
-    renamed = {
-        "attention.bias.table": "attn.relative_position_bias_table",
-        "mlp.0.weight": "mlp.linear1.weight",
-        "mlp.0.bias": "mlp.linear1.bias",
-        "mlp.3.weight": "mlp.linear2.weight",
-        "mlp.3.bias": "mlp.linear2.bias",
-    }
-    return f"{block}.{renamed.get(inner, inner.replace('attention.', 'attn.'))}"
-
-
-def _conv_name(tail: list[str]) -> str:
-    names = {"conv1": "conv1.conv", "conv2": "conv2.conv", "skip": "conv3.conv", "norm1": "norm1", "norm2": "norm2"}
-    if tail[0] == "skip":
-        return f"conv3.conv.{tail[-1]}" if tail[1] == "0" else f"norm3.{tail[-1]}"
-    return f"{names[tail[0]]}.{tail[-1]}"
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError("no such file", where=path, repair="check the path") from error
-    except Exception as error:  # torch.load raises whatever its parsers meet in a file that is none of its own
-        raise WeightsError(
-            "it is damaged, or holds more than tensors",
-            where=path,
-            repair="save the bare state dict: torch.save(model.state_dict(), path)",
-        ) from error
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise WeightsError("it holds no state dict", where=path, repair="save model.state_dict()")
-    return found
+    if not 0 <= floor <= 1:
+        raise ConfigError(f"floor must lie in 0 to 1, got {floor}", where="floor")
