@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 from medswin.errors import ConfigError
 
@@ -75,7 +75,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
     def check(self, name: str, params: Mapping[str, Any]) -> None:
         """Raise ConfigError unless ``name`` is registered and its constructor takes exactly ``params``."""
         signature = inspect.signature(self[name])
-        taken = [p.name for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        taken = [n for p in signature.parameters.values() for n in _names(p, self[name])]
         unknown = sorted(set(params) - set(taken))
         if unknown:
             raise ConfigError(
@@ -95,3 +95,12 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         """
         self.check(name, params)
         return self[name](**params)
+
+
+def _names(parameter: inspect.Parameter, constructor: Callable[..., Any]) -> list[str]:
+    """The arguments that a parameter stands for: itself, or the keys of the typed dictionary that it unpacks."""
+    if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+        return [parameter.name]
+    function = cast(Any, constructor).__init__ if isinstance(constructor, type) else constructor
+    unpacked = get_args(get_type_hints(function).get(parameter.name))
+    return [key for keys in unpacked for key in keys.__annotations__]

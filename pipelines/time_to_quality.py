@@ -71,7 +71,8 @@ def main() -> None:
     for seed in options.seeds:
         for name in options.networks:
             study.train(name, seed, max(1, round(60 * options.minutes / study.seconds_per_step(name))))
-    report(study, options.minutes)
+    if options.seeds:
+        report(study, options.minutes)
 
 
 class Stopwatch(NoTracker):
@@ -109,7 +110,7 @@ class Study:
     def train(self, name: str, seed: int, steps: int) -> None:
         """One run, scored at its end."""
         path, scores, config = self.out / name / f"seed {seed}.json", {}, settings(name, seed, steps)
-        if path.exists():
+        if path.exists() and read_json(path)["steps"] == steps:
             return
         inferer = WindowInferer(config.training.patch_size, overlap=config.window.overlap, mode=config.window.mode)
         labels = config.label_set({"background": 0, "Anterior": 1, "Posterior": 2})

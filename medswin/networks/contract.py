@@ -87,13 +87,13 @@ def check_input(x: Tensor, channels: int, divisor: Triple) -> None:
         raise ShapeError(f"spatial shape {size} must be divisible by {divisor}", repair=f"pad to {padded}")
 
 
-def triple(value: int | Sequence[int], name: str) -> Triple:
+def triple(value: object, name: str) -> Triple:
     """One positive int for all three axes, or one per axis.
 
     Raises:
         ConfigError: for another length or a value below 1.
     """
-    values = (value,) * 3 if isinstance(value, int) else tuple(int(v) for v in value)
-    if len(values) != 3 or min(values) < 1:
+    values = (value,) * 3 if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
+    if len(values) != 3 or not all(isinstance(v, int) and v >= 1 for v in values):
         raise ConfigError(f"{name} must be a positive integer or three of them, got {value!r}", where=name)
     return values[0], values[1], values[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ from medswin.networks.decoders.unetr import UNETRDecoder
 from medswin.networks.encoders import ENCODERS
 from medswin.networks.encoders.cswin import CSwinEncoder, Stripes
 from medswin.networks.encoders.swin import SwinEncoder, Windows
-from medswin.networks.encoders.windowed import Downsample, Strides
+from medswin.networks.encoders.windowed import WindowOptions
 
 COMPAT = (None, "monai-1.5", "monai-legacy")
 
@@ -69,19 +69,19 @@ class SwinUNETR(Segmenter):
     Args:
         in_channels: channels of the image.
         out_channels: classes, the background included.
-        patch_size, depths, num_heads, window_size, merge_strides, feature_size, mlp_ratio, qkv_bias, drop_rate,
-            attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample, post_norm, cosine,
-            log_bias, stage_conv: see `SwinEncoder`.
-        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
+        feature_size, depths, num_heads, log_cpb: see `SwinEncoder`.
+        window_size: see `SwinEncoder`; 4 where None, or MONAI's 7 with ``compat``: on volumes of clinical size the
+            smaller window costs a quarter of the time of a training step.
         norm_name: norm of the decoder: MONAI's name, or (name, arguments).
+        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
         spatial_dims: 3.
         compat: for weights that were trained with MONAI, whose flaws it reproduces (pads are seen, clipped windows
             read wrong bias entries): ``"monai-1.5"`` for those made with MONAI 1.5 or later, ``"monai-legacy"`` for
             older ones, which is all published ones (its merging reads six of eight sub-lattices). None is right
             everywhere.
-
-    Without ``compat`` the window defaults to 4 tokens, with it to MONAI's 7: on volumes of clinical size the smaller
-    window costs a quarter of the time of a training step.
+        options: ``patch_size``, ``qkv_bias``, ``mlp_ratio``, ``drop_rate``, ``attn_drop_rate``,
+            ``dropout_path_rate``, ``normalize``, ``patch_norm``, ``use_checkpoint``, ``downsample``,
+            ``merge_strides``, ``post_norm``, ``cosine``, ``stage_conv``: see `WindowOptions`.
 
     Raises:
         ConfigError: (a ValueError) for parameters that do not fit each other.
@@ -91,57 +91,27 @@ class SwinUNETR(Segmenter):
         self,
         in_channels: int,
         out_channels: int,
-        patch_size: int | Sequence[int] = 2,
+        *,
+        feature_size: int = 24,
         depths: Sequence[int] = (2, 2, 2, 2),
         num_heads: Sequence[int] | None = None,
         window_size: Windows | None = None,
-        qkv_bias: bool = True,
-        mlp_ratio: float = 4.0,
-        feature_size: int = 24,
         norm_name: Norm = "instance",
-        drop_rate: float = 0.0,
-        attn_drop_rate: float = 0.0,
-        dropout_path_rate: float = 0.0,
-        normalize: bool = True,
-        patch_norm: bool = False,
-        use_checkpoint: bool = False,
-        spatial_dims: int = 3,
-        downsample: Downsample = "merging",
-        merge_strides: Strides = 2,
         finest_width: int | None = None,
-        post_norm: bool = False,
-        cosine: bool = False,
-        log_bias: bool = False,
-        stage_conv: bool = False,
+        log_cpb: bool = False,
+        spatial_dims: int = 3,
         compat: str | None = None,
+        **options: Unpack[WindowOptions],
     ) -> None:
         if spatial_dims != 3:
             raise ConfigError(f"medswin's networks are 3D, got spatial_dims={spatial_dims}", where="spatial_dims")
         if compat not in COMPAT:
             raise ConfigError(f"compat must be one of {COMPAT}, got {compat!r}", where="compat")
-        encoder = SwinEncoder(
-            in_channels=in_channels,
-            feature_size=feature_size,
-            depths=depths,
-            num_heads=num_heads,
-            window_size=window_size if window_size is not None else (7 if compat else 4),
-            patch_size=patch_size,
-            merge_strides=merge_strides,
-            mlp_ratio=mlp_ratio,
-            qkv_bias=qkv_bias,
-            drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
-            dropout_path_rate=dropout_path_rate,
-            normalize=normalize,
-            patch_norm=patch_norm,
-            use_checkpoint=use_checkpoint,
-            downsample="monai-legacy" if compat == "monai-legacy" and downsample == "merging" else downsample,
-            post_norm=post_norm,
-            cosine=cosine,
-            log_bias=log_bias,
-            stage_conv=stage_conv,
-            monai=compat is not None,
-        )
+        if compat == "monai-legacy" and options.get("downsample", "merging") == "merging":
+            options["downsample"] = "monai-legacy"
+        windows = window_size if window_size is not None else (7 if compat else 4)
+        monai = compat is not None
+        encoder = SwinEncoder(in_channels, feature_size, depths, num_heads, windows, log_cpb, monai, **options)
         decoder = UNETRDecoder(encoder.channels, encoder.strides, norm_name, finest_width)
         super().__init__(encoder, decoder, out_channels)
 
@@ -155,12 +125,11 @@ class CSwinUNet(Segmenter):
     Args:
         in_channels: channels of the image.
         out_channels: classes, the background included.
-        patch_size, depths, num_heads, stripe_width, merge_strides, feature_size, mlp_ratio, qkv_bias, drop_rate,
-            attn_drop_rate, dropout_path_rate, normalize, patch_norm, use_checkpoint, downsample, lepe, post_norm,
-            stage_conv: see `CSwinEncoder`. Thin volumes want strides of 1 along their short axis: 20 slices go through
-            ``patch_size=(1, 2, 2), merge_strides=[(1, 2, 2), 2, 2, 1]``.
-        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
+        feature_size, depths, num_heads, stripe_width, lepe: see `CSwinEncoder`.
         norm_name: norm of the decoder: MONAI's name, or (name, arguments).
+        finest_width: channels of the decoder at the image's resolution; ``feature_size`` where None.
+        options: see `WindowOptions`. Thin volumes want strides of 1 along their short axis: 20 slices go through
+            ``patch_size=(1, 2, 2), merge_strides=[(1, 2, 2), 2, 2, 1]``.
 
     Raises:
         ConfigError: (a ValueError) for parameters that do not fit each other.
@@ -170,48 +139,17 @@ class CSwinUNet(Segmenter):
         self,
         in_channels: int,
         out_channels: int,
-        patch_size: int | Sequence[int] = 2,
+        *,
+        feature_size: int = 24,
         depths: Sequence[int] = (1, 2, 6, 1),
         num_heads: Sequence[int] | None = None,
         stripe_width: Stripes = (1, 2, 4, None),
-        qkv_bias: bool = True,
-        mlp_ratio: float = 4.0,
-        feature_size: int = 24,
         norm_name: Norm = "instance",
-        drop_rate: float = 0.0,
-        attn_drop_rate: float = 0.0,
-        dropout_path_rate: float = 0.0,
-        normalize: bool = True,
-        patch_norm: bool = False,
-        use_checkpoint: bool = False,
-        downsample: Downsample = "merging",
-        merge_strides: Strides = 2,
-        lepe: str = "window",
         finest_width: int | None = None,
-        post_norm: bool = False,
-        stage_conv: bool = False,
+        lepe: str = "window",
+        **options: Unpack[WindowOptions],
     ) -> None:
-        encoder = CSwinEncoder(
-            in_channels=in_channels,
-            feature_size=feature_size,
-            depths=depths,
-            num_heads=num_heads,
-            stripe_width=stripe_width,
-            patch_size=patch_size,
-            merge_strides=merge_strides,
-            mlp_ratio=mlp_ratio,
-            qkv_bias=qkv_bias,
-            drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
-            dropout_path_rate=dropout_path_rate,
-            normalize=normalize,
-            patch_norm=patch_norm,
-            use_checkpoint=use_checkpoint,
-            downsample=downsample,
-            lepe=lepe,
-            post_norm=post_norm,
-            stage_conv=stage_conv,
-        )
+        encoder = CSwinEncoder(in_channels, feature_size, depths, num_heads, stripe_width, lepe, **options)
         decoder = UNETRDecoder(encoder.channels, encoder.strides, norm_name, finest_width)
         super().__init__(encoder, decoder, out_channels)
 

@@ -1,6 +1,7 @@
 """What every registered encoder promises. A new one needs a line in ENCODERS, and one here only if it has needs."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -13,16 +14,23 @@ SMALL = {
     "cswin": {"feature_size": 12, "depths": (1, 1, 1), "stripe_width": (1, (2, 1, 2), None)},
     "swin": {"feature_size": 12, "depths": (2, 2), "window_size": (2, 4, 3)},
 }
+THIN = {"patch_size": (1, 2, 2), "merge_strides": ((1, 2, 2), 1)}
+OPTIONS = {  # beside what is registered: options that change what is computed
+    "cswin, thin volumes": {"feature_size": 12, "depths": (1, 1), "stripe_width": 2, "lepe": "volume", **THIN},
+    "swin, as in Swin V2": {"feature_size": 12, "depths": (1, 2), "window_size": 3, "cosine": True, "log_cpb": True},
+    "swin, with convolutions": {"feature_size": 12, "depths": (1, 1), "window_size": 4, "stage_conv": True, **THIN},
+}
+CASES = [*sorted(ENCODERS), *OPTIONS]
 
 
-@pytest.fixture(params=sorted(ENCODERS))
+@pytest.fixture(params=CASES)
 def encoder(request):
     torch.manual_seed(0)
     return build(request.param)
 
 
-def build(name):
-    return ENCODERS.build(name, in_channels=2, **SMALL.get(name, {})).eval()
+def build(case):
+    return ENCODERS.build(case.split(",")[0], in_channels=2, **{**SMALL, **OPTIONS}.get(case, {})).eval()
 
 
 def image(encoder, batch=1, times=(3, 2, 4)):
@@ -60,7 +68,7 @@ def test_batch_items_do_not_know_each_other(encoder):
         torch.testing.assert_close(both[:1], alone)
 
 
-@pytest.mark.parametrize("name", sorted(ENCODERS))
+@pytest.mark.parametrize("name", CASES)
 def test_builds_on_the_meta_device(name):
     with torch.device("meta"):
         empty = build(name)
@@ -68,7 +76,7 @@ def test_builds_on_the_meta_device(name):
     assert [p.shape for p in empty.parameters()] == [p.shape for p in build(name).parameters()]
 
 
-@pytest.mark.parametrize("name", sorted(ENCODERS))
+@pytest.mark.parametrize("name", CASES)
 def test_runs_on_the_meta_device(name):
     """A dry run tells the shapes without computing."""
     with torch.device("meta"):
@@ -85,10 +93,16 @@ def test_compiled_it_says_the_same(encoder):
         torch.testing.assert_close(a, b)
 
 
-def test_an_odd_size_is_answered_with_its_repair(encoder):
-    x = image(encoder)[..., :-1]
-    with pytest.raises(ShapeError, match="pad to"):
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_an_odd_size_is_answered_with_its_repair(encoder, axis):
+    x = image(encoder).narrow(axis, 0, 1)
+    if encoder.divisor[axis - 2] == 1:
         encoder(x)
+        return
+    with pytest.raises(ShapeError, match="must be divisible by") as error:
+        encoder(x)
+    padded = [int(n) for n in re.search(r"pad to \((\d+), (\d+), (\d+)\)", str(error.value)).groups()]
+    assert encoder(torch.zeros(1, 2, *padded))[0].shape[2:] == torch.Size(padded)
 
 
 @torch.inference_mode()

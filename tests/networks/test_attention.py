@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from medswin.errors import ConfigError
 from medswin.networks.blocks.attention import WindowAttention
-from medswin.networks.blocks.position import LePE, LogBias, RelativeBias
+from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.partition import Bars, Partition
 
 
@@ -98,9 +98,9 @@ def test_cosine_attention_equals_the_naive_twin():
     """s cos(q, k) + bias, keys without bias, and a scale that stops at 100."""
     torch.manual_seed(0)
     part = Partition.fit((3, 2, 4), (2, 2, 2), (1, 0, 1))
-    attention = WindowAttention(6, 2, LogBias((2, 2, 2), 2), cosine=True).double()
+    attention = WindowAttention(6, 2, LogCPB((2, 2, 2), 2), cosine=True).double()
     attention.qkv.bias.copy_(torch.randn(18))
-    attention.log_scale.copy_(torch.tensor([0.5, 9.0]).log())
+    attention.logit_scale.copy_(torch.tensor([0.5, 9.0]).log())
     x = torch.randn(1, 3, 2, 4, 6, dtype=torch.float64)
     without = WindowAttention(6, 2, None, cosine=False).double()
     without.load_state_dict(attention.state_dict(), strict=False)
@@ -108,9 +108,9 @@ def test_cosine_attention_equals_the_naive_twin():
     scales, attention.bias = (0.5, 9.0), None
     expected = naive(without, x[0], [part], lambda q, k, h: scales[h] * F.cosine_similarity(q, k, dim=0))
     torch.testing.assert_close(attention(x, [part])[0], expected, rtol=1e-8, atol=1e-8)
-    attention.log_scale.fill_(50.0)
+    attention.logit_scale.fill_(50.0)
     at_limit = attention(x, [part])
-    attention.log_scale.fill_(math.log(100))
+    attention.logit_scale.fill_(math.log(100))
     assert torch.equal(at_limit, attention(x, [part]))
 
 

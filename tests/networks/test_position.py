@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from medswin.errors import ConfigError
-from medswin.networks.blocks.position import LePE, LogBias, RelativeBias
+from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.partition import Partition
 
 
-@pytest.mark.parametrize("bias", [RelativeBias((4, 3, 5), 2), LogBias((4, 3, 5), 2, hidden=8)])
+@pytest.mark.parametrize("bias", [RelativeBias((4, 3, 5), 2), LogCPB((4, 3, 5), 2, hidden=8)])
 @torch.no_grad()
 def test_a_clipped_window_reads_the_same_bias_for_the_same_offset(bias):
     """The corner of the full window, as a window of its own: two by one by three of its tokens."""
@@ -20,9 +20,9 @@ def test_a_clipped_window_reads_the_same_bias_for_the_same_offset(bias):
 
 
 @torch.no_grad()
-def test_log_bias_in_closed_form():
+def test_log_cpb_in_closed_form():
     """With an identity for an MLP: an offset of the window less one is 8 units, hence log2(9) / 3 in log space."""
-    bias = LogBias((1, 1, 3), 1, hidden=1)
+    bias = LogCPB((1, 1, 3), 1, hidden=1)
     bias.hidden.weight.copy_(torch.tensor([[0.0, 0.0, 1.0]]))
     bias.hidden.bias.fill_(2.0)  # keeps the ReLU open
     bias.out.weight.fill_(1.0)

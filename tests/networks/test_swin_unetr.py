@@ -93,6 +93,8 @@ def test_monais_own_cases(depths, downsample, use_checkpoint):
         {"num_heads": (3, 6)},
         {"compat": "monai-2.0"},
         {"window_size": (0, 4, 4)},
+        {"window_size": 4.0},
+        {"depths": (2, -1, 2, 2)},
         {"merge_strides": [2, 2]},
         {"downsample": "merge"},
     ],
@@ -100,6 +102,11 @@ def test_monais_own_cases(depths, downsample, use_checkpoint):
 def test_parameters_that_do_not_fit_are_refused(params):
     with pytest.raises(ValueError, match=r"\w"):
         SwinUNETR(in_channels=1, out_channels=2, **params)
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(TypeError, match="unexpected argument use_v2"):
+        SwinUNETR(1, 2, use_v2=True)
 
 
 @pytest.mark.parametrize("compat", [None, "monai-1.5"])
@@ -120,6 +127,7 @@ def test_a_wrong_shape_is_answered_with_its_repair(compat):
         ({"depths": (1, 1), "patch_size": (1, 4, 4), "merge_strides": [(1, 2, 2), 2]}, (6, 32, 16), (3, 2, 1)),
         ({"depths": (1, 1, 1, 1, 1), "patch_size": 1, "merge_strides": [2, 2, 2, 2, 1]}, (16, 32, 16), (1, 2, 1)),
         ({"depths": (2, 2), "window_size": [(2, 3, 4), 5], "finest_width": 8}, (24, 16, 32), (3, 2, 4)),
+        ({"depths": (1, 1, 1, 1), "window_size": (4, 3, 2, 2)}, (32, 32, 64), (1, 1, 2)),
     ],
 )
 def test_any_stages_strides_and_windows(params, shape, bottleneck):

@@ -9,7 +9,7 @@ from medswin.networks import CSwinUNet, PatchMerging, SwinUNETR
 from medswin.networks.blocks.transformer import TransformerBlock
 from medswin.networks.weights import load_monai_swin_unetr
 
-V2 = {"post_norm": True, "cosine": True, "log_bias": True}
+V2 = {"post_norm": True, "cosine": True, "log_cpb": True}
 
 
 def test_an_untrained_post_norm_block_changes_nothing():
@@ -39,9 +39,7 @@ def test_post_norm_merging_projects_first():
     torch.testing.assert_close(merged.mean(-1), torch.zeros(1, 2, 2, 1), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "params", [V2, {"cosine": True}, {"log_bias": True}, {"post_norm": True}, {"stage_conv": True}]
-)
+@pytest.mark.parametrize("params", [V2, {"cosine": True}, {"log_cpb": True}, {"post_norm": True}, {"stage_conv": True}])
 def test_every_option_trains(params):
     net = SwinUNETR(1, 2, feature_size=12, depths=(2, 2), window_size=(2, 3, 4), **params)
     for norm in [m for m in net.encoder.modules() if isinstance(m, torch.nn.LayerNorm)]:

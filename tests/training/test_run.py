@@ -46,6 +46,16 @@ def test_a_run_ends_in_a_package_that_predicts(finished, blobs):
     assert sorted(path.suffix for path in (out / "validation").iterdir()) == [".png"] * 3
 
 
+def test_cswin_trains_into_a_package_that_predicts_and_judges(config_file, blobs, tmp_path):
+    network = "{name: cswin_unet, feature_size: 12, depths: [1, 1], stripe_width: [1, null], finest_width: 4}"
+    settings = ("training.patch_size=[16,16,16]", "training.max_steps=2", "ood.stages=[1,-1]")
+    folder = run(config_file, tmp_path, f"network={network}", *settings)
+    assert read_package(folder).model["network"]["params"]["stripe_width"] == [1, None]
+    prediction = Predictor.load(folder)(blobs / "imagesTr" / "blob_001.nii.gz")
+    assert prediction.labels.shape == (16, 16, 16)
+    assert 0 < prediction.ood.p_value <= 1
+
+
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_one(finished, config_file, tmp_path):
     out, _ = finished
     assert run(config_file, tmp_path, "training.stop_at_step=3") is None

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
-from medswin.networks.blocks.position import LePE, LogBias, RelativeBias
+from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.partition import Partition
 
 LARGEST_SCALE = 100.0
@@ -36,7 +36,7 @@ class WindowAttention(nn.Module):
         self,
         dim: int,
         heads: int,
-        bias: RelativeBias | LogBias | None = None,
+        bias: RelativeBias | LogCPB | None = None,
         lepe: LePE | None = None,
         qkv_bias: bool = True,
         attn_drop: float = 0.0,
@@ -52,7 +52,7 @@ class WindowAttention(nn.Module):
         self.heads, self.bias, self.lepe = heads, bias, lepe
         self.attn_drop, self.mask_pads = attn_drop, mask_pads
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.log_scale = nn.Parameter(torch.full((heads,), log(10.0))) if cosine else None
+        self.logit_scale = nn.Parameter(torch.full((heads,), log(10.0))) if cosine else None
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_drop)
 
@@ -75,8 +75,8 @@ class WindowAttention(nn.Module):
         qkv = F.linear(windows, *self._weights(group, groups)).reshape(b, m, n, 3, self.heads // groups, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
         scale = None
-        if self.log_scale is not None:
-            sharpness = self.log_scale[heads].clamp(max=log(LARGEST_SCALE)).exp()[:, None, None]
+        if self.logit_scale is not None:
+            sharpness = self.logit_scale[heads].clamp(max=log(LARGEST_SCALE)).exp()[:, None, None]
             q, k, scale = F.normalize(q, dim=-1) * sharpness.to(q.dtype), F.normalize(k, dim=-1), 1.0
         dropout = self.attn_drop if self.training else 0.0
         added = self._added(part, heads, q)
@@ -92,7 +92,7 @@ class WindowAttention(nn.Module):
         if self.qkv.bias is None:
             return weight, None
         bias = self.qkv.bias.unflatten(0, (3, groups, -1))[:, group]
-        if self.log_scale is not None:
+        if self.logit_scale is not None:
             bias = torch.stack([bias[0], torch.zeros_like(bias[1]), bias[2]])
         return weight, bias.flatten()
 

@@ -47,8 +47,8 @@ class ResidualConv(nn.Module):
             raise ShapeError(
                 f"the network shrinks its input to a map of one voxel, over which {type(self.norm1).__name__} cannot "
                 "average",
-                repair="give larger patches, fewer stages (depths) or smaller strides, or another norm, for example "
-                "norm_name=('group', {'num_groups': 4})",
+                repair="give larger patches, fewer stages (depths) or smaller strides, or, in the decoder, another "
+                "norm, for example norm_name=('group', {'num_groups': 4})",
             )
         x: Tensor = self.act(self.norm1(self.conv1(x_BCDHW)))
         x = self.act(self.norm2(self.conv2(x)) + self.skip(x_BCDHW))

@@ -69,7 +69,7 @@ class PatchMerging(nn.Module):
             )
         self.stride = triple(stride, "stride")
         self.offsets = ORDERS[order](self.stride)
-        self.post_norm = post_norm
+        self.order, self.post_norm = order, post_norm
         self.norm = norm_layer(2 * dim if post_norm else prod(self.stride) * dim)
         self.reduction = nn.Linear(prod(self.stride) * dim, 2 * dim, bias=False)
 

@@ -1,6 +1,6 @@
 """Positional terms: what attention knows about where its tokens are.
 
-`RelativeBias` and `LogBias` are added to the attention logits, `LePE` to the values that attention mixed.
+`RelativeBias` and `LogCPB` are added to the attention logits, `LePE` to the values that attention mixed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RelativeBias(nn.Module):
         return self.table[index.to(self.table.device)].permute(2, 0, 1)
 
 
-class LogBias(nn.Module):
+class LogCPB(nn.Module):
     """Log-spaced continuous position bias: 16 sigmoid(MLP(offset)) per head (Liu et al. 2022, Swin V2).
 
     An offset of d tokens enters per axis as sign(e) log2(|e| + 1) / 3 with e = 8 d / (window - 1). It is a function of
