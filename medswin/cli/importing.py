@@ -12,7 +12,7 @@ import torch
 
 import medswin
 from medswin.cli import options
-from medswin.errors import ConfigError, ShapeError, WeightsError
+from medswin.errors import ConfigError, MedswinError, ShapeError, WeightsError
 from medswin.io.files import sha256
 from medswin.io.package import FORMAT_VERSION, write_package
 from medswin.labels import LabelSet
@@ -42,7 +42,7 @@ class Import:
         overlap: of the windows, at least 0 and below 1.
         compat: which MONAI trained it, see `medswin.networks.SwinUNETR`.
         licence: of the weights.
-        settings: arguments of `medswin.networks.SwinUNETR` that a checkpoint does not tell, by name.
+        settings: arguments of `medswin.networks.SwinUNETR` that a checkpoint does not tell, by name; not ``compat``.
     """
 
     name: str
@@ -66,17 +66,17 @@ def import_swin_unetr(file: Path, folder: Path, said: Import) -> tuple[str, Load
         PackageError: if ``folder`` holds something else than a package.
     """
     described = _described(said)
-    params = {**monai_settings(read_weights(file).state, file), "compat": said.compat, **said.settings}
+    params = {**monai_settings(read_weights(file).state, file, said.settings), "compat": said.compat}
+    network = _build(params, file)
     label_set = LabelSet.from_names(options.names(said.structures, "--structures"))
-    _check_classes(file, label_set, params["out_channels"])
-    channels = options.channels(said.channels, params["in_channels"])
-    network = build("swin_unetr", **params)
+    _check_classes(file, label_set, network.out_channels)
+    channels = options.channels(said.channels, network.in_channels)
     _check_window(params, described["window"]["roi_size"])
     report = _load(network, file)
     model = {
         "format_version": FORMAT_VERSION,
         **described,
-        "about": {"limits": LIMITS, "recipe": _recipe(file, said.compat)},
+        "about": {"limits": LIMITS, "recipe": _recipe(file, said)},
         "network": {"name": "swin_unetr", "params": params},
         "labels": label_set.to_json(),
         "channels": channels,
@@ -87,8 +87,29 @@ def import_swin_unetr(file: Path, folder: Path, said: Import) -> tuple[str, Load
     return write_package(folder, model=model, state=network.state_dict(), metrics={}, card=card), report
 
 
+def _build(params: Mapping[str, Any], file: Path) -> Segmenter:
+    try:
+        return build("swin_unetr", **params)
+    except MedswinError:
+        raise
+    except Exception as error:  # MONAI and torch raise what they like for a norm or a width that is none
+        raise ConfigError(
+            f"no network has the settings that {file.name} tells and --set gives: {error}",
+            where="--set",
+            repair="give the settings that the weights were trained with",
+        ) from error
+
+
 def _load(network: Segmenter, file: Path) -> LoadReport:
-    report = load_monai_swin_unetr(network, file)
+    try:
+        report = load_monai_swin_unetr(network, file)
+    except WeightsError as error:  # its repair is in the words of Python
+        raise WeightsError(
+            error.what,
+            where=file,
+            repair="give the checkpoint of the whole trained network under the names that MONAI gave its tensors, and "
+            "no other settings with --set than those of its training",
+        ) from error
     if report.missing:
         raise WeightsError(
             f"{len(report.missing)} tensors of the network are not in it, for example {report.missing[0]}",
@@ -100,6 +121,8 @@ def _load(network: Segmenter, file: Path) -> LoadReport:
 
 def _described(said: Import) -> dict[str, Any]:
     """What is said of the model and needs no look at its weights."""
+    if "compat" in said.settings:
+        raise ConfigError("compat has an option of its own", where="--set compat", repair="use --compat")
     if not NAME.fullmatch(said.name):
         raise ConfigError(f"a model's name is letters, digits, . _ and -, got {said.name!r}", where="--name")
     if not 0 <= said.overlap < 1:
@@ -139,8 +162,9 @@ def _check_window(params: Mapping[str, Any], roi: list[int]) -> None:
         raise ConfigError(error.what, where="--roi", repair="give a larger window") from error
 
 
-def _recipe(file: Path, compat: str) -> str:
+def _recipe(file: Path, said: Import) -> str:
     return (
         f"Trained elsewhere with MONAI; imported from {file.name} (SHA-256 {sha256(file.read_bytes())}) with "
-        f"`medswin models import --as swin_unetr --compat {compat}`."
+        f"`medswin models import --as swin_unetr --compat {said.compat}"
+        f"{options.as_words(said.settings, '--set')}`."
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -22,6 +23,13 @@ def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:
         if not sign or not key.strip():
             raise ConfigError(f"is not KEY=VALUE: {text!r}", where=option, repair="write it as normalize=false")
     return values
+
+
+def as_words(values: Mapping[str, Any], option: str) -> str:
+    """The inverse of `key_values`, quoted for a shell: `` --set normalize=false``, one after the other."""
+    texts = {name: yaml.safe_dump(value, default_flow_style=True, width=float("inf")) for name, value in values.items()}
+    plain = {name: text.removesuffix("\n").removesuffix("\n...") for name, text in texts.items()}
+    return "".join(f" {option} {shlex.quote(f'{name}={text}')}" for name, text in plain.items())
 
 
 def three(text: str, option: str, kind: Any) -> tuple[Any, Any, Any]:

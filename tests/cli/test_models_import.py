@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,12 @@ def test_the_package_says_where_it_comes_from(medswin: Callable, checkpoint: Pat
         (("--roi", "32,32,32"), "a map of one voxel"),
         (("--set", "normalise=false"), "no parameter 'normalise'"),
         (("--set", "normalize"), "is not KEY=VALUE"),
+        (("--set", "compat=monai-1.5"), "--set compat: compat has an option of its own. Repair: use --compat"),
+        (("--set", "norm_name=nope"), "--set: no network has the settings that model.pt tells and --set gives"),
+        (("--set", "norm_name=[group, {num_groups: 5}]"), "--set: no network has the settings"),
+        (("--set", "in_channels=null"), "--set: no network has the settings"),
+        (("--set", "window_size=[3,3,2]"), "has shape (125, 3), the network needs (75, 3)"),
+        (("--set", "norm_name=batch"), "decoder tensors are not in it"),
         (("--overlap", "1"), "--overlap: overlap must be at least 0 and below 1"),
         (("--overlap", "nan"), "--overlap: overlap must be at least 0 and below 1"),
         (("--intensity", "window:250:-175"), "--intensity: is zscore or window:LOW:HIGH"),
@@ -108,7 +115,53 @@ def test_a_wrong_option_is_one_line(
     status, _, err = medswin("models", "import", checkpoint, "-o", tmp_path / "no", *SAID, *words)
     assert (status, len(err.splitlines())) == (2, 1)
     assert answer in err
+    assert "fresh" not in err, "a repair in the words of Python"
     assert not (tmp_path / "no").exists()
+
+
+def saved(folder: Path, **params: Any) -> Path:
+    net = MonaiSwinUNETR(1, 3, **{"feature_size": 12, "depths": (1, 1, 1, 1), "window_size": 3, **params})
+    torch.save(net.state_dict(), folder / "model.pt")
+    return folder / "model.pt"
+
+
+def test_what_is_set_stands_in_the_card(medswin: Callable, checkpoint: Path, tmp_path: Path) -> None:
+    words = ("--set", "finest_width=null", "--set", "normalize=false", "--set", "norm_name=[instance, {eps: 0.1}]")
+    assert medswin("models", "import", checkpoint, "-o", tmp_path / "set", *SAID, *words)[0] == 0
+    package = read_package(tmp_path / "set")
+    assert package.model["network"]["params"]["finest_width"] is None
+    recipe = (
+        "--compat monai-legacy --set finest_width=null --set normalize=false --set 'norm_name=[instance, {eps: 0.1}]'`"
+    )
+    assert recipe in package.card
+
+
+def test_window_and_norm_are_told_or_asked_for(medswin: Callable, tmp_path: Path) -> None:
+    file = saved(tmp_path, window_size=(2, 3, 4), norm_name="batch")
+    status, out, _ = medswin("models", "import", file, "-o", tmp_path / "batch", *SAID)
+    assert (status, "read in the merging order of MONAI before 1.5" in out) == (0, True)
+    params = read_package(tmp_path / "batch").model["network"]["params"]
+    assert (params["window_size"], params["norm_name"]) == ([2, 3, 4], "batch")
+
+    status, _, err = medswin("models", "import", file, "-o", tmp_path / "no", *SAID, "--set", "window_size=[4,3,2]")
+    assert (status, "is of a window of (2, 3, 4), ours of (4, 3, 2)" in err) == (2, True)
+
+    file = saved(tmp_path, norm_name=("group", {"num_groups": 4}))
+    status, _, err = medswin("models", "import", file, "-o", tmp_path / "group", *SAID)
+    assert (status, "--set 'norm_name=[group, {num_groups: 4}]'" in err) == (2, True)
+    words = ("--set", "norm_name=[group, {num_groups: 4}]")
+    assert medswin("models", "import", file, "-o", tmp_path / "group", *SAID, *words)[0] == 0
+    assert read_package(tmp_path / "group").model["network"]["params"]["norm_name"] == ["group", {"num_groups": 4}]
+
+
+def test_an_unknown_prefix_is_told_as_such(medswin: Callable, network: torch.nn.Module, tmp_path: Path) -> None:
+    state = network.state_dict()
+    for room in ("", "decoder"):
+        file = {f"wrapped.{name}" if name.startswith(room) else name: tensor for name, tensor in state.items()}
+        torch.save(file, tmp_path / "model.pt")
+        status, _, err = medswin("models", "import", tmp_path / "model.pt", "-o", tmp_path / "no", *SAID)
+        assert (status, len(err.splitlines()), "fresh" in err) == (2, 1, False)
+        assert "behind the prefix 'wrapped', which is unknown; known are _orig_mod, backbone" in err
 
 
 def test_half_a_network_is_no_model(

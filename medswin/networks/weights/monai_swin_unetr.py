@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from medswin.errors import ConfigError
+from medswin.networks.blocks.merging import PatchMerging
 from medswin.networks.segmenter import Segmenter
 from medswin.networks.weights import names
 from medswin.networks.weights.channels import CHOICES
 from medswin.networks.weights.gate import Gate
-from medswin.networks.weights.reading import read_weights
+from medswin.networks.weights.reading import Weights, read_weights
 from medswin.networks.weights.report import LoadReport
 
 
@@ -26,9 +29,10 @@ def load_monai_swin_unetr(
 ) -> LoadReport:
     """Fill ``segmenter`` with the weights of a MONAI SwinUNETR of the same settings.
 
-    Build the segmenter with ``compat="monai-legacy"`` for weights that were trained before MONAI 1.5, which all
-    published ones were, and with ``compat="monai-1.5"`` for later ones; no file tells which. Without ``compat`` the
-    network is the corrected one, and its logits differ from MONAI's.
+    Build it with ``compat="monai-legacy"`` for weights that were trained before MONAI 1.5, which all published ones
+    were, and with ``compat="monai-1.5"`` for later ones. Without ``compat`` its logits differ from MONAI's. No file
+    tells that merging order, ``normalize``, the number of groups of a group norm or, without index buffers, a window
+    from one with equally long tables: with others the weights load, and the logits are wrong.
 
     Nothing is ever broadcast. A file without a decoder (self-supervised pre-training) leaves ours fresh.
 
@@ -44,22 +48,22 @@ def load_monai_swin_unetr(
 
     Raises:
         WeightsError: if the file cannot be read, it covers less of the encoder than ``floor``, its network had other
-            settings, it holds part of a decoder, or a shape differs. The segmenter is unchanged then.
+            settings, it holds part of a decoder, a prefix is unknown, or a shape differs. The segmenter is unchanged
+            then.
         ConfigError: for another choice than those above.
     """
     _check_choices(channels, head, decoder, floor)
     weights = read_weights(source)
-    state = names.canonical(weights.state, weights.where)
-    gate = Gate(names.monai_names(segmenter), segmenter.state_dict(), state, weights.where)
-    wanted = gate.wanted(head=head, decoder=decoder)
-    gate.check_encoder(floor)
-    gate.check_decoder(wanted)
-    filled = {ours: gate.fitted(ours, channels) for ours in wanted if gate.names[ours] in state}
-    gate.check_surplus(wanted)
-    taken = {ours: tensor for ours, tensor in filled.items() if tensor is not None}
+    gate = Gate.between(segmenter, weights.state, weights.where)
+    taken = gate.fill(channels, head, decoder, floor)
     segmenter.load_state_dict({**gate.own, **taken})
-    adapted = tuple(ours for ours in taken if gate.own[ours].shape != state[gate.names[ours]].shape)
+    return _report(segmenter, weights, gate, taken)
+
+
+def _report(segmenter: Segmenter, weights: Weights, gate: Gate, taken: Mapping[str, Tensor]) -> LoadReport:
     places = {gate.names[ours] for ours in taken}
+    adapted = tuple(ours for ours in taken if gate.own[ours].shape != gate.state[gate.names[ours]].shape)
+    orders = {module.order for module in segmenter.modules() if isinstance(module, PatchMerging)}
     return LoadReport(
         loaded=tuple(ours for ours in taken if ours not in adapted),
         adapted=adapted,
@@ -67,6 +71,7 @@ def load_monai_swin_unetr(
         missing=tuple(ours for ours in gate.own if ours not in taken),
         encoder_coverage=gate.covered(taken),
         wrapper=weights.wrapper,
+        merging=orders.pop() if len(orders) == 1 else "",
     )
 
 

@@ -63,6 +63,7 @@ _RULES = (
     (r"head\.(?P<kind>\w+)", _HEAD + "{kind}"),
     *((f"{ours}\\.{tail}", f"{theirs}.{end}") for ours, theirs, rows in _PLACES for tail, end in rows),
 )
+_WEIGHT = re.compile("|".join(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(theirs)) for _, theirs in _RULES))
 
 
 def monai_names(segmenter: Segmenter) -> dict[str, str]:
@@ -77,7 +78,7 @@ def monai_names(segmenter: Segmenter) -> dict[str, str]:
     if strange:
         raise WeightsError(
             f"MONAI's SwinUNETR has nothing like {len(strange)} of the network's tensors, for example {strange[0]!r}",
-            repair="use a SwinUNETR without the options that MONAI lacks (cosine, log_bias, ...)",
+            repair="use a SwinUNETR without the options that MONAI lacks (cosine, log_cpb, ...)",
         )
     return names
 
@@ -114,6 +115,11 @@ def canonical_name(name: str) -> str:
         return "swinViT." + inner.replace(".mlp.fc", ".mlp.linear")
     bare = ".".join(parts)
     return bare if is_decoder(bare) or is_head(bare) else name
+
+
+def is_weight(name: str) -> bool:
+    """Whether a canonical name is of a weight that some Swin UNETR has."""
+    return bool(_WEIGHT.fullmatch(name))
 
 
 def is_extra(name: str) -> bool:

@@ -6,6 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 SHOWN = 3
+ORDERS = {
+    "merging": "the merging order of MONAI 1.5 and later",
+    "monai-legacy": "the merging order of MONAI before 1.5",
+    "mergingv2": "the merging order of MONAI's mergingv2",
+}
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class LoadReport:
         missing: our names that stay as they were initialised.
         encoder_coverage: share of the encoder's parameters that were filled, 0 to 1.
         wrapper: the keys that the weights lay under in the file, joined by dots; empty for a bare state dict.
+        merging: order in which the network's `PatchMerging` reads its sub-lattices, which no file tells: a name of
+            `medswin.networks.blocks.merging.ORDERS`; empty where the network has another merging.
     """
 
     loaded: tuple[str, ...]
@@ -27,6 +34,7 @@ class LoadReport:
     missing: tuple[str, ...]
     encoder_coverage: float
     wrapper: str = ""
+    merging: str = ""
 
     @property
     def coverage(self) -> float:
@@ -40,6 +48,8 @@ class LoadReport:
             counts + (f" (found under {self.wrapper})" if self.wrapper else ""),
             f"encoder: {100 * self.encoder_coverage:.1f} % of its parameters",
         ]
+        if self.merging:
+            lines.append(f"read in {ORDERS[self.merging]}")
         if self.adapted:
             lines.append(f"adapted: {', '.join(self.adapted)}")
         lines.append(f"fresh: {self._fresh()}")

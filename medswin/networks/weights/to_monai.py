@@ -10,6 +10,7 @@ from medswin.networks.blocks.position import RelativeBias
 from medswin.networks.partition import relative_index
 from medswin.networks.segmenter import Segmenter
 from medswin.networks.weights.names import monai_names
+from medswin.networks.weights.windows import own_windows
 
 _STRIDES = tuple((2**i,) * 3 for i in range(6))
 
@@ -17,8 +18,9 @@ _STRIDES = tuple((2**i,) * 3 for i in range(6))
 def to_monai_state_dict(segmenter: Segmenter) -> dict[str, Tensor]:
     """State dict, index buffers included, that MONAI's SwinUNETR of the same settings takes with ``strict=True``.
 
-    MONAI then gives the logits of a network with ``compat="monai-1.5"``; with ``"monai-legacy"`` those of a MONAI
-    before 1.5. Without ``compat`` MONAI agrees only where no map is padded or smaller than a window.
+    MONAI then gives the logits of a network with ``compat="monai-1.5"``; with ``"monai-legacy"``, be it ``compat`` or
+    the merging order that ``downsample`` names, only a MONAI before 1.5 does. Without ``compat`` MONAI agrees only
+    where no map is padded or smaller than a window.
 
     Raises:
         WeightsError: for a network that MONAI cannot express: other than four stages or strides of 2, windows that
@@ -28,11 +30,9 @@ def to_monai_state_dict(segmenter: Segmenter) -> dict[str, Tensor]:
     _check(segmenter)
     own = segmenter.state_dict()
     found = {theirs: own[ours].detach().clone() for ours, theirs in names.items()}
-    for name, module in segmenter.named_modules():
-        if isinstance(module, RelativeBias):
-            table = names[f"{name}.table"]
-            index = relative_index(module.window, module.window)
-            found[table.replace("bias_table", "index")] = index.to(own[f"{name}.table"].device).clone()
+    device = segmenter.head.weight.device
+    for index, window in own_windows(segmenter, names).items():
+        found[index] = relative_index(window, window).to(device).clone()
     return found
 
 
