@@ -10,7 +10,7 @@ from medswin.resources import configs_folder, shipped_configs
 GOOD = {
     "name": "good",
     "network": {"name": "swin_unetr", "feature_size": 12},
-    "training": {"patch_size": [32, 32, 32]},
+    "training": {"patch_size": [32, 32, 64]},
 }
 
 
@@ -78,6 +78,7 @@ def test_tracking_can_be_switched_off_by_yamls_off(write):
             "training.patch_size=[33, 32, 32]",
             r"training.patch_size: \(33, 32, 32\) must be divisible by .*\(32, 32, 32\)",
         ),
+        ("training.patch_size=[32, 32, 32]", r"training.patch_size: .* one voxel, over which .* fewer stages"),
         ("window.roi_size=[0, 32, 32]", r"window.roi_size"),
         ("network.feature_size=50", r"50 channels cannot be shared among 3 heads"),
         ("network.feature_size=abc", r"network: cannot be built"),
