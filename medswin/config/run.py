@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
+import medswin.networks
 from medswin.config import parts
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
 from medswin.io import Dataset, people, read_dataset, read_json, read_package, write_json
+from medswin.io.package import Package
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
+from medswin.networks.blocks.position import RelativeBias, crop_table
 from medswin.tracking import Tracker, flatten, open_run
 from medswin.training.callback import RunFiles
 from medswin.training.data import PreparedCase, TrainingData, prepare
@@ -126,13 +131,13 @@ def _fit(
 
 
 def start_from(network: Segmenter, init: str, label_set: LabelSet) -> None:
-    """Fill a network with a package's weights; a head for other structures stays fresh.
+    """Fill a network with a package's weights; a head for other structures stays fresh, and windows may be smaller.
 
     Raises:
         ConfigError: if anything but the head differs in name or shape.
     """
     package = read_package(init)
-    own, state = network.state_dict(), package.state
+    own, state = network.state_dict(), _in_our_windows(package, network)
     same_head = LabelSet.from_json(package.model["labels"]).names == label_set.names
     fitting = {
         name: tensor.to(own[name].dtype)
@@ -147,6 +152,19 @@ def start_from(network: Segmenter, init: str, label_set: LabelSet) -> None:
             repair="use the network section of that package's model.json",
         )
     network.load_state_dict({**own, **fitting})
+
+
+def _in_our_windows(package: Package, network: Segmenter) -> dict[str, Tensor]:
+    """The package's weights; bias tables of larger windows than ours are cut to ours, which changes no bias."""
+    with torch.device("meta"):
+        built = medswin.networks.build(package.model["network"]["name"], **package.model["network"]["params"])
+    theirs = {name: part.window for name, part in built.named_modules() if isinstance(part, RelativeBias)}
+    state = dict(package.state)
+    for name, part in network.named_modules():
+        window = theirs.get(name)
+        if isinstance(part, RelativeBias) and window and all(n <= m for n, m in zip(part.window, window, strict=True)):
+            state[f"{name}.table"] = crop_table(state[f"{name}.table"], window, part.window)
+    return state
 
 
 def _settings(config: Config) -> dict[str, Any]:

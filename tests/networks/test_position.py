@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medswin.errors import ConfigError
-from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
+from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias, crop_table
 from medswin.networks.partition import Partition
 
 
@@ -17,6 +17,13 @@ def test_a_clipped_window_reads_the_same_bias_for_the_same_offset(bias):
     whole, clipped = bias((4, 3, 5)), bias((2, 1, 3))
     corner = [d * 15 + w for d in range(2) for w in range(3)]
     torch.testing.assert_close(clipped, whole[:, corner][:, :, corner])
+
+
+@torch.no_grad()
+def test_a_cropped_table_is_the_same_bias():
+    large, small = RelativeBias((4, 3, 5), 2), RelativeBias((2, 3, 1), 2)
+    small.table.copy_(crop_table(large.table, large.window, small.window))
+    assert torch.equal(small((2, 3, 1)), large((2, 3, 1)))
 
 
 @torch.no_grad()

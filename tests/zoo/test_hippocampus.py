@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from medswin.config import load, parts
+from medswin.config.run import start_from
 from medswin.inference import Predictor
 from medswin.io import Scan, read_labels, read_nifti, read_package
+from medswin.labels import LabelSet
 from medswin.metrics import dice
-from medswin.resources import ZOO
+from medswin.resources import ZOO, find_config
 
 FOLDER = ZOO / "hippocampus"
 
@@ -64,3 +68,13 @@ def test_a_trunk_is_rejected_with_the_repair(predictor: Predictor, data_dir: Pat
     found = predictor(data_dir / "nifti" / "mr_trunk_3mm.nii.gz")
     assert found.ood.verdict == "reject"
     assert any("field of view" in reason and "--box" in reason for reason in found.ood.reasons)
+
+
+def test_the_shipped_weights_start_a_run_of_the_shipped_config():
+    """``--init hippocampus``, although the config's windows have become smaller."""
+    config = load(find_config("hippocampus/swin_unetr"))
+    network = parts.network(config, 1, 3)
+    package = read_package("hippocampus")
+    start_from(network, "hippocampus", LabelSet.from_json(package.model["labels"]))
+    assert torch.equal(network.head.weight, package.state["head.weight"].float())
+    assert network.encoder.stages[2].blocks[0].attention.bias.window == (3, 4, 3)

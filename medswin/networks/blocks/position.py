@@ -42,6 +42,18 @@ class RelativeBias(nn.Module):
         return self.table[index.to(self.table.device)].permute(2, 0, 1)
 
 
+def crop_table(table: Tensor, window: Triple, smaller: Triple) -> Tensor:
+    """The rows of a `RelativeBias` table of ``window`` that a ``smaller`` window reads: the same bias per offset.
+
+    Args:
+        table: (prod(2 * window - 1), heads).
+        window, smaller: tokens per axis, the second at most the first.
+    """
+    whole: Tensor = table.unflatten(0, [2 * n - 1 for n in window])
+    d, h, w = (slice(n - s, n + s - 1) for n, s in zip(window, smaller, strict=True))
+    return whole[d, h, w].flatten(0, 2)
+
+
 class LogCPB(nn.Module):
     """Log-spaced continuous position bias: 16 sigmoid(MLP(offset)) per head (Liu et al. 2022, Swin V2).
 
