@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -55,37 +55,59 @@ class Partition:
         return d, h, w
 
     def cut(self, x_BDHWC: Tensor) -> Tensor:
-        """(B, *grid, C) -> (B, M windows, N tokens, C)."""
-        pad = [p - g for p, g in zip(self.padded, self.grid, strict=True)]
-        x = F.pad(x_BDHWC, (0, 0, 0, pad[2], 0, pad[1], 0, pad[0])) if any(pad) else x_BDHWC
-        if any(self.shift):
-            x = x.roll([-s for s in self.shift], dims=(1, 2, 3))
-        (a, b, c), (i, j, k) = self.counts, self.window
-        x = x.reshape(x.shape[0], a, i, b, j, c, k, x.shape[-1]).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        return x.reshape(x.shape[0], a * b * c, i * j * k, x.shape[-1])
+        """(B, *grid, C) -> (M windows, B, N tokens, C), where pads are zeros; see `groups` for the windows' order."""
+        batch, *_, channels = x_BDHWC.shape
+        tokens, places, pads = _routes(self, batch, x_BDHWC.device)
+        rows: Tensor = Rows.apply(x_BDHWC.reshape(-1, channels), tokens, places, pads, None)
+        return rows.view(prod(self.counts), batch, prod(self.window), channels)
 
-    def join(self, x_BMNC: Tensor) -> Tensor:
-        """The inverse of `cut`: (B, M, N, C) -> (B, *grid, C)."""
-        (a, b, c), (i, j, k) = self.counts, self.window
-        x = x_BMNC.reshape(x_BMNC.shape[0], a, b, c, i, j, k, x_BMNC.shape[-1]).permute(0, 1, 4, 2, 5, 3, 6, 7)
-        x = x.reshape(x.shape[0], *self.padded, x.shape[-1])
-        if any(self.shift):
-            x = x.roll(self.shift, dims=(1, 2, 3))
-        d, h, w = self.grid
-        return x[:, :d, :h, :w] if self.padded != self.grid else x
+    def join(self, x_MBNC: Tensor) -> Tensor:
+        """The inverse of `cut`: (M, B, N, C) -> (B, *grid, C)."""
+        _, batch, _, channels = x_MBNC.shape
+        tokens, places, pads = _routes(self, batch, x_MBNC.device)
+        rows: Tensor = Rows.apply(x_MBNC.reshape(-1, channels), places, tokens, None, pads)
+        return rows.view(batch, *self.grid, channels)
 
-    def visible(self, mask_pads: bool = True) -> Tensor | None:
-        """Which tokens of a window may see each other: bool (M, N, N), or None where all may.
+    def groups(self, mask_pads: bool = True) -> tuple[Group, ...]:
+        """The windows in their order, grouped by which of their tokens may see each other: at most eight groups.
 
         Tokens that only the roll brought together do not see each other. With ``mask_pads`` no token sees a pad (pads
-        see pads, so that no row of the mask is empty); without it pads count as tokens, which is what MONAI does.
+        see pads, so that no row of a mask is empty); without it pads count as tokens, which is what MONAI does.
         """
-        hidden = any(self.shift) or (mask_pads and self.padded != self.grid)
-        return _visible(self, mask_pads) if hidden else None
+        return _groups(self, mask_pads)
 
-    def real(self) -> Tensor | None:
+    def real(self, device: torch.device) -> Tensor | None:
         """Which tokens of the windows are no pads: bool (M, N), or None where all are."""
-        return None if self.padded == self.grid else _real(self)
+        return None if self.padded == self.grid else (_tokens(self) >= 0).to(device)
+
+
+class Group(NamedTuple):
+    """Windows of one kind.
+
+    Attributes:
+        windows: how many.
+        visible: which tokens may see each other, bool (N, N); None where all may.
+    """
+
+    windows: int
+    visible: Tensor | None
+
+
+class Rows(torch.autograd.Function):
+    """Rows of a matrix in another order, with zeros in some places; its gradient is the way back, no sum over rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x_RC: Tensor, take: Tensor, back: Tensor, zeros: Tensor | None, zeros_back: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(take, back, zeros, zeros_back)
+        rows = x_RC.index_select(0, take)
+        return rows if zeros is None else rows.index_fill_(0, zeros, 0)
+
+    @staticmethod
+    def backward(ctx: Any, grad_RC: Tensor) -> tuple[Tensor | None, ...]:
+        take, back, zeros, zeros_back = ctx.saved_tensors
+        return Rows.apply(grad_RC, back, take, zeros_back, zeros), None, None, None, None
 
 
 class Layout(Protocol):
@@ -146,29 +168,67 @@ class Whole:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is cached while predicting must serve training too
-def _visible(part: Partition, mask_pads: bool) -> Tensor:
-    regions = torch.zeros(1, *part.padded, 1, dtype=torch.long, device="cpu")
-    for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
-        if shift:  # in the rolled frame the last window holds the axis' end, then its beginning
-            line = torch.zeros(size, dtype=torch.long, device="cpu")
-            line[size - window :] = 1
-            line[size - shift :] = 2
-            shape = [1] * 5
-            shape[axis + 1] = size
-            regions = regions * 3 + line.view(shape)
-    whole = Partition(part.padded, part.window)
-    region_MN = whole.cut(regions)[0, :, :, 0]
-    real_MN = part.real() if mask_pads else None
-    if real_MN is not None:
-        region_MN = torch.where(real_MN, region_MN, -1)
-    seen: Tensor = region_MN[:, :, None] == region_MN[:, None, :]
-    return seen
+def _tokens(part: Partition) -> Tensor:
+    """The number of the token in each place of the windows, (M, N); -1 for a pad.
+
+    Windows that hold the end of a shifted or padded axis come after the others, for each axis.
+    """
+    numbers = torch.arange(prod(part.grid), device="cpu").view(part.grid)
+    ends = [p - g for p, g in zip(part.padded, part.grid, strict=True)]
+    padded = F.pad(numbers, (0, ends[2], 0, ends[1], 0, ends[0]), value=-1)
+    return _windows(part, padded.roll([-s for s in part.shift], dims=(0, 1, 2)))[_kinds(part).argsort(stable=True)]
+
+
+def _windows(part: Partition, x_DHW: Tensor) -> Tensor:
+    """(*padded grid) -> (M, N), both row-major."""
+    (a, b, c), (i, j, k) = part.counts, part.window
+    return x_DHW.reshape(a, i, b, j, c, k).permute(0, 2, 4, 1, 3, 5).reshape(a * b * c, i * j * k)
+
+
+def _kinds(part: Partition) -> Tensor:
+    """For each window, in row-major order, which ends it holds: a number below 8."""
+    kinds = torch.zeros(part.counts, dtype=torch.long, device="cpu")
+    for axis, (grid, padded, shift) in enumerate(zip(part.grid, part.padded, part.shift, strict=True)):
+        if shift or padded > grid:
+            kinds.select(axis, -1).add_(2**axis)
+    return kinds.flatten()
 
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)
-def _real(part: Partition) -> Tensor:
-    return part.cut(torch.ones(1, *part.grid, 1, dtype=torch.bool, device="cpu"))[0, :, :, 0]
+def _routes(part: Partition, batch: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    """For each place of (M, B, N) the token of (B, T) that it takes; for each token its place; the places of pads."""
+    tokens_MN, count = _tokens(part), prod(part.grid)
+    first = count * torch.arange(batch, device="cpu")[:, None]
+    tokens = (tokens_MN.clamp(min=0)[:, None] + first).flatten()
+    real = (tokens_MN >= 0)[:, None].expand(-1, batch, -1).flatten()
+    places = torch.empty(batch * count, dtype=torch.long, device="cpu")
+    places[tokens[real]] = real.nonzero()[:, 0]
+    pads = None if part.padded == part.grid else (~real).nonzero()[:, 0].to(device)
+    return tokens.to(device), places.to(device), pads
+
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def _groups(part: Partition, mask_pads: bool) -> tuple[Group, ...]:
+    regions = torch.zeros(part.padded, dtype=torch.long, device="cpu")
+    for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
+        if shift:  # in the rolled frame the last window holds the axis' end, then its beginning
+            regions.narrow(axis, size - window, window).add_(3**axis)
+            regions.narrow(axis, size - shift, shift).add_(3**axis)
+    kinds = _kinds(part)
+    order = kinds.argsort(stable=True)
+    regions_MN = _windows(part, regions)[order]
+    if mask_pads:
+        regions_MN = torch.where(_tokens(part) < 0, -1, regions_MN)
+    groups: list[Group] = []
+    for kind, windows in zip(*(values.tolist() for values in kinds.unique(return_counts=True)), strict=True):
+        region_N = regions_MN[int((kinds[order] == kind).nonzero()[0])]
+        visible = None if bool((region_N == region_N[0]).all()) else region_N[:, None] == region_N[None, :]
+        if visible is None and groups and groups[-1].visible is None:
+            windows += groups.pop().windows
+        groups.append(Group(windows, visible))
+    return tuple(groups)
 
 
 @lru_cache(maxsize=128)

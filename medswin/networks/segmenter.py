@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import torch
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
@@ -51,8 +52,13 @@ class Segmenter(nn.Module):
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Features -> logits (B, out_channels, D, H, W)."""
-        logits: Tensor = self.head(self.decoder(features))
-        return logits
+        x = self.decoder(features)
+        weight: Any = self.head.weight.flatten(1).expand(len(x), -1, -1)
+        bias: Any = self.head.bias
+        voxels_BNC = x.movedim(1, -1).flatten(1, 3)
+        logits = torch.baddbmm(bias[:, None], weight, voxels_BNC.mT)  # channels first in memory, as losses want them
+        volume: Tensor = logits.unflatten(-1, x.shape[2:])
+        return volume
 
     def forward(self, x_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) -> logits (B, out_channels, D, H, W).

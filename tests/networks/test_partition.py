@@ -19,27 +19,44 @@ def test_join_undoes_cut(grid, window, shift):
 def test_cut_keeps_neighbours_together():
     """A 2x4 grid in windows of 2x2: the left four tokens, then the right four."""
     x = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]]).reshape(1, 1, 2, 4, 1)
-    windows = Partition.fit((1, 2, 4), (1, 2, 2)).cut(x)[0, :, :, 0]
+    windows = Partition.fit((1, 2, 4), (1, 2, 2)).cut(x)[:, 0, :, 0]
     assert windows.tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
 
 def test_a_bar_spans_its_axis():
     x = torch.arange(6).reshape(1, 1, 2, 3, 1)
-    assert Partition.fit((1, 2, 3), (1, 1, 9)).cut(x)[0, :, :, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert Partition.fit((1, 2, 3), (1, 1, 9)).cut(x)[:, 0, :, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_shifted_windows_do_not_see_across_the_edge():
     """A line of four, windows of two, shifted by one: the last window holds tokens 3 and 0, strangers."""
     part = Partition.fit((1, 1, 4), (1, 1, 2), (0, 0, 1))
-    assert part.cut(torch.arange(4).reshape(1, 1, 1, 4, 1))[0, :, :, 0].tolist() == [[1, 2], [3, 0]]
-    assert part.visible().tolist() == [[[True, True], [True, True]], [[True, False], [False, True]]]
+    assert part.cut(torch.arange(4).reshape(1, 1, 1, 4, 1))[:, 0, :, 0].tolist() == [[1, 2], [3, 0]]
+    first, last = part.groups()
+    assert first == (1, None)
+    assert last.windows == 1
+    assert last.visible.tolist() == [[True, False], [False, True]]
+
+
+def test_windows_at_an_end_come_last_one_group_for_each_set_of_ends():
+    """A 4x4 grid in shifted windows of 2x2: inside, then the end of one axis, the other's, and the corner."""
+    part = Partition.fit((1, 4, 4), (1, 2, 2), (0, 1, 1))
+    x = torch.arange(16).reshape(1, 1, 4, 4, 1)
+    assert part.cut(x)[:, 0, :, 0].tolist() == [[5, 6, 9, 10], [13, 14, 1, 2], [7, 4, 11, 8], [15, 12, 3, 0]]
+    assert [group.windows for group in part.groups()] == [1, 1, 1, 1]
+    rows, columns = ([[p // n % 2 == q // n % 2 for q in range(4)] for p in range(4)] for n in (2, 1))
+    corner = torch.eye(4, dtype=torch.bool).tolist()
+    assert [group.visible.tolist() for group in part.groups()[1:]] == [rows, columns, corner]
 
 
 def test_pads_are_hidden_unless_asked():
     """A line of three, windows of two: the second window holds token 2 and a pad."""
     part = Partition.fit((1, 1, 3), (1, 1, 2))
-    assert part.visible(mask_pads=False) is None
-    assert part.visible().tolist() == [[[True, True], [True, True]], [[True, False], [False, True]]]
+    assert part.groups(mask_pads=False) == ((2, None),)
+    full, half = part.groups()
+    assert full == (1, None)
+    assert half.visible.tolist() == [[True, False], [False, True]]
+    assert part.real(torch.device("cpu")).tolist() == [[True, True], [True, False]]
 
 
 def test_a_window_over_the_whole_axis_is_not_shifted():
@@ -75,7 +92,7 @@ def test_each_bar_spans_its_axis_and_join_undoes_cut(grid, width, block):
 def test_a_cross_of_bars():
     """The 2x3 faces of a 1x2x3 grid: along the first axis single tokens, then columns, then rows."""
     x = torch.arange(6).reshape(1, 1, 2, 3, 1)
-    cut = [bar.cut(x)[0, :, :, 0].tolist() for bar in Bars((1, 1, 1))((1, 2, 3), 0)]
+    cut = [bar.cut(x)[:, 0, :, 0].tolist() for bar in Bars((1, 1, 1))((1, 2, 3), 0)]
     assert cut == [[[0], [1], [2], [3], [4], [5]], [[0, 3], [1, 4], [2, 5]], [[0, 1, 2], [3, 4, 5]]]
 
 

@@ -42,12 +42,12 @@ def test_log_cpb_in_closed_form():
 def test_lepe_stops_at_the_faces_of_its_window_unless_asked():
     """A line of four ones in windows of two under a kernel of ones: each token sees itself and its neighbours."""
     part = Partition.fit((1, 1, 4), (1, 1, 2))
-    line = torch.ones(1, 2, 2, 1)
+    line = torch.ones(2, 1, 2, 1)
     for within, expected in [("window", [[2, 2], [2, 2]]), ("volume", [[2, 3], [3, 2]])]:
         lepe = LePE(1, within)
         lepe.conv.weight.fill_(1.0)
         lepe.conv.bias.zero_()
-        assert lepe(line, part)[0, :, :, 0].tolist() == expected
+        assert lepe(line, part)[:, 0, :, 0].tolist() == expected
 
 
 @torch.no_grad()
@@ -56,8 +56,8 @@ def test_lepe_sees_no_pads_and_its_own_channels():
     lepe = LePE(4)
     lepe.conv.weight.copy_(torch.arange(4.0)[:, None, None, None, None].expand(4, 1, 3, 3, 3))
     lepe.conv.bias.zero_()
-    found = lepe(torch.full((1, 2, 2, 2), 5.0), part, group=1)  # the pad holds a 5, as a bias would leave there
-    assert found[0, :, :, 0].tolist() == [[20, 20], [10, 10]]  # channel 2: weight 2
-    assert found[0, 1, 0].tolist() == [10, 15]
+    found = lepe(torch.full((2, 1, 2, 2), 5.0), part, group=1)  # the pad holds a 5, as a bias would leave there
+    assert found[:, 0, :, 0].tolist() == [[20, 20], [10, 10]]  # channel 2: weight 2
+    assert found[1, 0, 0].tolist() == [10, 15]
     with pytest.raises(ConfigError, match="'window' or 'volume'"):
         LePE(4, "stripe")

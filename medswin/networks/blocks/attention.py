@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
+from medswin.networks.blocks.mixing import mix
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
-from medswin.networks.partition import Partition
+from medswin.networks.partition import Group, Partition
 
 LARGEST_SCALE = 100.0
 
@@ -70,20 +71,20 @@ class WindowAttention(nn.Module):
 
     def _attend(self, x_BDHWC: Tensor, part: Partition, group: int, groups: int) -> Tensor:
         windows = part.cut(x_BDHWC)
-        b, m, n, _ = windows.shape
+        m, b, n, _ = windows.shape
         heads = slice(group * self.heads // groups, (group + 1) * self.heads // groups)
-        qkv = F.linear(windows, *self._weights(group, groups)).reshape(b, m, n, 3, self.heads // groups, -1)
-        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
-        scale = None
+        qkv = F.linear(windows, *self._weights(group, groups)).view(m * b, n, 3, self.heads // groups, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+        scale = q.shape[-1] ** -0.5
         if self.logit_scale is not None:
             sharpness = self.logit_scale[heads].clamp(max=log(LARGEST_SCALE)).exp()[:, None, None]
             q, k, scale = F.normalize(q, dim=-1) * sharpness.to(q.dtype), F.normalize(k, dim=-1), 1.0
-        dropout = self.attn_drop if self.training else 0.0
-        added = self._added(part, heads, q)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=added, dropout_p=dropout, scale=scale)
-        mixed = mixed.transpose(2, 3).reshape(b, m, n, -1)
+        kinds = part.groups(self.mask_pads)
+        sizes = [b * kind.windows for kind in kinds]
+        mixed = mix(q, k, v, self._added(part, kinds, heads, q), sizes, scale, self.attn_drop if self.training else 0.0)
+        mixed = mixed.transpose(1, 2).reshape(m, b, n, -1)
         if self.lepe is not None:
-            mixed = mixed + self.lepe(qkv[:, :, :, 2].reshape(b, m, n, -1), part, group)
+            mixed = mixed + self.lepe(qkv[:, :, 2].reshape(m, b, n, -1), part, group)
         return part.join(mixed)
 
     def _weights(self, group: int, groups: int) -> tuple[Tensor, Tensor | None]:
@@ -96,11 +97,16 @@ class WindowAttention(nn.Module):
             bias = torch.stack([bias[0], torch.zeros_like(bias[1]), bias[2]])
         return weight, bias.flatten()
 
-    def _added(self, part: Partition, heads: slice, q: Tensor) -> Tensor | None:
-        """What is added to the logits: (heads, N, N), (M, heads or 1, N, N) where some pairs are hidden, or None."""
-        bias: Tensor | None = None if self.bias is None else self.bias(part.window)[heads]
-        visible = part.visible(self.mask_pads)
-        if visible is not None:
-            unbiased = torch.zeros((), device=q.device) if bias is None else bias
-            bias = torch.where(visible[:, None].to(q.device), unbiased, float("-inf"))
-        return None if bias is None else bias.to(q.dtype)
+    def _added(self, part: Partition, kinds: Sequence[Group], heads: slice, like: Tensor) -> Tensor | None:
+        """What is added to the logits of each kind of windows: (kinds, heads or 1, N, N), or None for nothing."""
+        bias = None if self.bias is None else self.bias(part.window)[heads].to(like.dtype)
+        if all(kind.visible is None for kind in kinds):
+            return None if bias is None else bias[None]
+        seen = like.new_zeros(()) if bias is None else bias
+        masks = [seen if kind.visible is None else _masked(seen, kind.visible) for kind in kinds]
+        shape = torch.broadcast_shapes(*(mask.shape for mask in masks), (1, 1, 1))
+        return torch.stack([mask.expand(shape) for mask in masks])
+
+
+def _masked(seen: Tensor, visible: Tensor) -> Tensor:
+    return seen.masked_fill(~visible.to(seen.device), float("-inf"))

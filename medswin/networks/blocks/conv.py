@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
 from medswin.errors import ShapeError
+from medswin.networks.blocks.norm import norm_act
 from medswin.networks.contract import Triple
 
 Norm = str | tuple[str, dict[str, Any]]
+LAST = torch.channels_last_3d
+FEWEST = 4  # channels
 
 
 class ResidualConv(nn.Module):
@@ -39,20 +45,61 @@ class ResidualConv(nn.Module):
         if in_channels != out_channels:
             conv = nn.Conv3d(in_channels, out_channels, 1, bias=False)
             self.skip = nn.Sequential(conv, get_norm_layer(norm, spatial_dims=3, channels=out_channels))
-        self.act = nn.LeakyReLU(0.01, inplace=True)
 
-    def forward(self, x_BCDHW: Tensor) -> Tensor:
-        """(B, in_channels, D, H, W) -> (B, out_channels, D, H, W)."""
-        if _averages_over_one(self.norm1, x_BCDHW):
+    def forward(self, *parts_BCDHW: Tensor) -> Tensor:
+        """(B, in_channels, D, H, W), or parts of it along the channels -> (B, out_channels, D, H, W)."""
+        if _averages_over_one(self.norm1, parts_BCDHW[0]):
             raise ShapeError(
                 f"the network shrinks its input to a map of one voxel, over which {type(self.norm1).__name__} cannot "
                 "average",
                 repair="give larger patches, fewer stages (depths) or smaller strides, or, in the decoder, another "
                 "norm, for example norm_name=('group', {'num_groups': 4})",
             )
-        x: Tensor = self.act(self.norm1(self.conv1(x_BCDHW)))
-        x = self.act(self.norm2(self.conv2(x)) + self.skip(x_BCDHW))
+        x = [part.contiguous(memory_format=LAST) for part in parts_BCDHW]
+        skip = x[0]
+        if isinstance(self.skip, nn.Sequential):
+            conv: Any = self.skip[0]
+            skip = norm_act(convolve(conv, x), self.skip[1], slope=1.0)
+        inner = norm_act(convolve(self.conv1, x), self.norm1)
+        return norm_act(convolve(self.conv2, [inner]), self.norm2, skip)
+
+
+def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
+    """The convolution of the concatenated parts, which are never concatenated; channels-last in memory.
+
+    Args:
+        conv: of stride 1, or of a stride as large as its kernel.
+        parts_BCDHW: channels-last in memory, but for one of one channel.
+    """
+    bias = conv.bias
+    weights = conv.weight.split([part.shape[1] for part in parts_BCDHW], dim=1)
+    summed: list[Tensor] = []
+    for part, weight in zip(parts_BCDHW, weights, strict=True):
+        if conv.stride == conv.kernel_size:
+            more = F.linear(_patches(part, conv.stride), weight.movedim(1, -1).flatten(1), bias).movedim(-1, 1)
+            summed = [summed[0] + more if summed else more]
+        else:
+            more = F.conv3d(_widened(part), _widened(weight), bias, padding=conv.padding)
+            summed = [summed[0].add_(more) if summed else more]
+        bias = None
+    return summed[0]
+
+
+def _patches(x_BCDHW: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, D/d, H/h, W/w, d*h*w*C)."""
+    x = x_BCDHW.movedim(1, -1)
+    if prod(size) == 1:
         return x
+    for axis in (3, 2, 1):
+        x = x.unflatten(axis, (-1, size[axis - 1]))
+    patches: Tensor = x.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4)
+    return patches
+
+
+def _widened(x: Tensor) -> Tensor:
+    """With zeros for channels up to `FEWEST`: the kernels for fewer are slow."""
+    lacking = FEWEST - x.shape[1]
+    return x if lacking <= 0 else F.pad(x, (0, 0, 0, 0, 0, 0, 0, lacking)).contiguous(memory_format=LAST)
 
 
 def _averages_over_one(norm: nn.Module, x_BCDHW: Tensor) -> bool:
@@ -63,7 +110,7 @@ def _averages_over_one(norm: nn.Module, x_BCDHW: Tensor) -> bool:
 
 
 class UpBlock(nn.Module):
-    """Transposed convolution to the finer grid, concatenation with the skip, residual convolution.
+    """Transposed convolution to the finer grid, then a residual convolution of it and the skip together.
 
     Args:
         in_channels: channels of the coarse input.
@@ -79,5 +126,5 @@ class UpBlock(nn.Module):
 
     def forward(self, x_BCDHW: Tensor, skip_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) and (B, out_channels, D*s, H*s, W*s) -> the skip's shape."""
-        x: Tensor = self.conv(torch.cat([self.up(x_BCDHW), skip_BCDHW], dim=1))
+        x: Tensor = self.conv(self.up(x_BCDHW), skip_BCDHW)
         return x

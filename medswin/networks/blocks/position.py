@@ -39,7 +39,7 @@ class RelativeBias(nn.Module):
         """(heads, N, N) for a window of this many tokens per axis, at most ``self.window``."""
         n = prod(window)
         index = relative_index(self.window if self.truncate_index else window, self.window)[:n, :n]
-        return self.table[index.to(self.table.device)].permute(2, 0, 1)
+        return self.table.t()[:, index.to(self.table.device)]
 
 
 def crop_table(table: Tensor, window: Triple, smaller: Triple) -> Tensor:
@@ -105,18 +105,18 @@ class LePE(nn.Module):
         self.within = within
         self.conv = nn.Conv3d(dim, dim, 3, padding=1, groups=dim)
 
-    def forward(self, v_BMNC: Tensor, part: Partition, group: int = 0) -> Tensor:
+    def forward(self, v_MBNC: Tensor, part: Partition, group: int = 0) -> Tensor:
         """Values of a group of heads in the windows of ``part`` -> what is added to their mixture, the same shape.
 
         Args:
             group: number of the group; its channels are the layer's channels ``group * C`` to ``(group + 1) * C``.
         """
-        b, m, n, c = v_BMNC.shape
+        m, b, n, c = v_MBNC.shape
         if self.within == "volume":
-            return part.cut(self._convolve(part.join(v_BMNC), group))
-        real = part.real()
-        v = v_BMNC if real is None else v_BMNC * real[..., None].to(v_BMNC.device)
-        return self._convolve(v.reshape(b * m, *part.window, c), group).reshape(b, m, n, c)
+            return part.cut(self._convolve(part.join(v_MBNC), group))
+        real = part.real(v_MBNC.device)
+        v = v_MBNC if real is None else v_MBNC * real[:, None, :, None]
+        return self._convolve(v.reshape(m * b, *part.window, c), group).reshape(m, b, n, c)
 
     def _convolve(self, x_BDHWC: Tensor, group: int) -> Tensor:
         c = x_BDHWC.shape[-1]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medswin.errors import ConfigError
 from medswin.networks.blocks.attention import WindowAttention
-from medswin.networks.blocks.conv import ResidualConv
+from medswin.networks.blocks.conv import ResidualConv, convolve
 from medswin.networks.blocks.merging import PatchMerging
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.blocks.transformer import Stage, TransformerBlock, init_linear
@@ -135,7 +135,7 @@ class WindowEncoder(Encoder):
         self.apply(init_linear)
 
     def embed(self, x_BCDHW: Tensor) -> Tensor:
-        tokens: Tensor = self.patch(x_BCDHW)
+        tokens: Tensor = convolve(self.patch, [x_BCDHW])
         if self.patch_norm is not None:
             tokens = self.patch_norm(tokens.movedim(1, -1)).movedim(-1, 1)
         return tokens

@@ -1,0 +1,113 @@
+"""leaky(norm(x) + skip) as one step.
+
+On CPUs plain instance norm goes through memory once, in place, and what is kept for the backward pass is the result
+alone: the normalised values follow from it, since the activation can be undone (after Rota Bulo et al. 2018, In-Place
+Activated BatchNorm). Other norms and devices take PyTorch's own functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+CHUNK_VALUES = 2**18  # of a map at once: what a core's cache holds
+WIDEST_FOLD = 1024  # values; rows of few channels are slow, so several voxels share one
+
+
+def norm_act(x_BCDHW: Tensor, norm: nn.Module, skip_BCDHW: Tensor | None = None, slope: float = 0.01) -> Tensor:
+    """leaky_relu(norm(x) + skip), channels-last in memory; ``x`` is overwritten.
+
+    Args:
+        x_BCDHW: what a convolution returned, needed by nobody else.
+        norm: normalises over space.
+        skip_BCDHW: added before the activation, if any.
+        slope: of the activation below zero, positive; 1 for none.
+    """
+    plain = isinstance(norm, nn.InstanceNorm3d) and not norm.affine and not norm.track_running_stats
+    if plain and x_BCDHW.device.type == "cpu" and not torch.compiler.is_compiling():
+        last = torch.channels_last_3d
+        skip = None if skip_BCDHW is None else skip_BCDHW.contiguous(memory_format=last)
+        done: Tensor = _InstanceNormAct.apply(x_BCDHW.contiguous(memory_format=last), skip, slope, norm.eps)
+        return done
+    x = norm(x_BCDHW)
+    x = x if skip_BCDHW is None else x + skip_BCDHW
+    return F.leaky_relu(x, slope, inplace=True)
+
+
+class _InstanceNormAct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, skip: Tensor | None, slope: float, eps: float) -> Tensor:
+        scales = []
+        for sample, rows in enumerate(_rows(x)):
+            mean, scale = _moments(rows, x.shape[1], eps)
+            scales.append(scale)
+            factor, shift = (values.repeat(rows.shape[1] // len(mean)) for values in (scale, -mean * scale))
+            skips = None if skip is None else _rows(skip)[sample]
+            for part in _chunks(rows):
+                values = torch.addcmul(shift, rows[part].float(), factor)
+                if skips is not None:
+                    values += skips[part]
+                rows[part] = F.leaky_relu_(values, slope)
+        y = x.detach()  # and not marked as overwritten, which costs copies where x is a view
+        ctx.save_for_backward(y, skip, torch.stack(scales))
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        y, skip, scales = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last_3d)
+        grad_sum = torch.empty_like(y)  # of norm(x) + skip
+        grad_x = torch.empty_like(y) if skip is not None else grad_sum
+        for sample, (grads, done) in enumerate(zip(_rows(grad), _rows(y), strict=True)):
+            skips = None if skip is None else _rows(skip)[sample]
+            of_sum, of_x = _rows(grad_sum)[sample], _rows(grad_x)[sample]
+            width, voxels = done.shape[1], done.numel() // y.shape[1]
+            totals = done.new_zeros((2, width), dtype=torch.float32)
+            for part in _chunks(done):
+                values = torch.ops.aten.leaky_relu_backward(grads[part].float(), done[part].float(), ctx.slope, True)
+                of_sum[part] = values
+                totals[0] += values.sum(0)
+                totals[1] += values.mul_(_normed(done, skips, part, ctx.slope)).sum(0)
+            means = totals.unflatten(1, (-1, y.shape[1])).sum(1) / voxels
+            fold = width // y.shape[1]
+            mean, slant, scale = (row.repeat(fold) for row in (*means, scales[sample]))
+            for part in _chunks(done):
+                values = of_sum[part].float() - mean
+                of_x[part] = values.addcmul_(_normed(done, skips, part, ctx.slope), slant, value=-1).mul_(scale)
+        return grad_x, grad_sum if skip is not None else None, None, None
+
+
+def _normed(done: Tensor, skips: Tensor | None, part: slice, slope: float) -> Tensor:
+    """The normalised values, from the result."""
+    values = F.leaky_relu(done[part].float(), 1 / slope)
+    return values if skips is None else values.sub_(skips[part])
+
+
+def _moments(rows: Tensor, channels: int, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean of each channel, and 1 / its standard deviation."""
+    means, variances = torch.batch_norm_update_stats(rows.float(), None, None, 0.0)
+    means, variances = means.view(-1, channels), variances.view(-1, channels)
+    mean = means.mean(0)
+    variance = (variances + (means - mean).square()).mean(0)
+    return mean, (variance + eps).rsqrt()
+
+
+def _rows(x: Tensor) -> list[Tensor]:
+    """Each sample as a matrix, several voxels to a row where they are few channels wide."""
+    batch, channels, *size = x.shape
+    voxels, fold = torch.Size(size).numel(), 1
+    while voxels % (2 * fold) == 0 and 2 * fold * channels <= WIDEST_FOLD:
+        fold *= 2
+    return list(x.movedim(1, -1).view(batch, voxels // fold, fold * channels))
+
+
+def _chunks(rows: Tensor) -> Iterator[slice]:
+    count = max(CHUNK_VALUES // rows.shape[1], 1)
+    return (slice(first, first + count) for first in range(0, len(rows), count))

@@ -1,0 +1,46 @@
+"""Attention over groups of windows beside the textbook's matrices, values and gradients."""
+
+import pytest
+import torch
+
+from medswin.networks.blocks import mixing
+from medswin.networks.blocks.mixing import mix
+
+
+def _naive(q, k, v, added, sizes, scale):
+    whole = 0 if added is None else added.repeat_interleave(torch.tensor(sizes), dim=0)
+    return (q @ k.mT * scale + whole).softmax(-1) @ v
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2**22])  # window by window, and all at once
+@pytest.mark.parametrize("heads", [1, 3])  # of what is added
+def test_values_and_gradients_are_those_of_a_naive_twin(heads, chunk_bytes, monkeypatch):
+    monkeypatch.setattr(mixing, "CHUNK_BYTES", chunk_bytes)
+    torch.manual_seed(0)
+    q, k, v, wanted = (torch.randn(5, 3, 4, 2, dtype=torch.float64, requires_grad=True) for _ in range(4))
+    added = torch.randn(2, heads, 4, 4, dtype=torch.float64).masked_fill(torch.eye(4, dtype=torch.bool), -torch.inf)
+    added.requires_grad_()
+    results = []
+    for attend in (mix, _naive):
+        mixed = attend(q, k, v, added, [2, 3], 0.3)
+        results.append([mixed, *torch.autograd.grad((mixed * wanted).sum(), [q, k, v, added])])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_is_added_need_not_be_learned(masked):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(5, 3, 4, 2, requires_grad=True) for _ in range(3))
+    added = torch.zeros(2, 1, 4, 4).masked_fill(torch.eye(4, dtype=torch.bool), -torch.inf) if masked else None
+    ours, theirs = (attend(q, k, v, added, [4, 1], 0.3) for attend in (mix, _naive))
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(*(torch.autograd.grad(mixed.square().sum(), [q, k, v]) for mixed in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_dropout_leaves_weights_out():
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 1, 2, 2) for _ in range(3))
+    added = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    assert torch.equal(mix(q, k, v, added, [1], 1.0, dropout=1.0), torch.zeros_like(v))

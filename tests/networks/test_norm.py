@@ -1,0 +1,54 @@
+"""Norm, skip and activation in one step beside PyTorch's own, one after the other."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from medswin.networks.blocks import norm
+from medswin.networks.blocks.norm import norm_act
+
+LAST = torch.channels_last_3d
+
+
+def _plain(x, layer, skip, slope):
+    x = layer(x)
+    return F.leaky_relu(x if skip is None else x + skip, slope)
+
+
+@pytest.mark.parametrize("layer", [nn.InstanceNorm3d(3), nn.InstanceNorm3d(3, affine=True), nn.GroupNorm(3, 3)])
+@pytest.mark.parametrize("shape", [(1, 3, 4, 4, 4), (2, 3, 3, 5, 1), (2, 3, 2, 4, 6)])
+@pytest.mark.parametrize("with_skip", [False, True])
+@pytest.mark.parametrize("slope", [0.01, 1.0])
+@pytest.mark.parametrize("chunk", [1, 2**18])
+def test_values_and_gradients_are_those_of_the_plain_way(layer, shape, with_skip, slope, chunk, monkeypatch):
+    monkeypatch.setattr(norm, "CHUNK_VALUES", chunk)
+    torch.manual_seed(0)
+    inputs = [5 + 2 * torch.randn(shape).to(memory_format=LAST).requires_grad_() for _ in range(1 + with_skip)]
+    results = []
+    for way in (norm_act, _plain):
+        y = way(inputs[0] * 1, layer, inputs[1] if with_skip else None, slope)
+        results.append([y, *torch.autograd.grad(y.square().sum() + (y * inputs[0].detach()).sum(), inputs)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_far_mean_costs_no_precision():
+    torch.manual_seed(0)
+    x = (1000 + torch.randn(1, 2, 8, 8, 8)).to(memory_format=LAST)
+    expected = F.instance_norm(x.double())
+    torch.testing.assert_close(
+        norm_act(x.clone(memory_format=LAST), nn.InstanceNorm3d(2), slope=1.0).double(), expected, rtol=0, atol=1e-3
+    )
+
+
+def test_half_precision_is_averaged_in_full():
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 8, 8, 8).to(memory_format=LAST).bfloat16().requires_grad_()
+    exact = x.detach().float().requires_grad_()
+    results = []
+    for values in (x, exact):
+        y = norm_act(values * 1, nn.InstanceNorm3d(4))
+        results.append([y.float(), torch.autograd.grad((y.float() ** 3).sum(), values)[0].float()])
+    for half, full in zip(*results, strict=True):
+        assert (half - full).norm() < 0.02 * full.norm()
