@@ -32,6 +32,15 @@ def predict(
     box: Annotated[
         str | None, typer.Option("--box", metavar="X0:X1,Y0:Y1,Z0:Z1[mm]", help="Look only here: voxels, or RAS mm.")
     ] = None,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-limit", metavar="GB", help="Memory for all; large scans are done in parts. 6 if it can."
+        ),
+    ] = None,
+    skip_air: Annotated[
+        bool, typer.Option("--skip-air/--no-skip-air", help="Leave out windows that hold air alone.")
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo cases that have results already.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw a progress bar.")] = True,
 ) -> None:
@@ -40,8 +49,17 @@ def predict(
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
 
-    predictor = Predictor.load(model, device=device, precision=precision.value, threads=threads, mirror=mirror)
     with screen.bar(shown=progress) as bar:
+        predictor = Predictor.load(
+            model,
+            device=device,
+            precision=precision.value,
+            threads=threads,
+            mirror=mirror,
+            memory_limit_gb=memory_limit,
+            skip_air=skip_air,
+            notify=screen.line,
+        )
         result = predict_folder(predictor, inputs, out, bar.track, box=box, overwrite=overwrite)
     if result.done:
         before = sum(case.resumed for case in result.done)

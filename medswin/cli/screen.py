@@ -16,6 +16,7 @@ from medswin.prediction import OODResult
 
 COLOURS = {"accept": "green", "review": "yellow", "reject": "red", "not checked": "dim"}
 MOST_ROWS = 50
+MOST_VOLUMES = 8  # columns; more do not fit into a terminal, and are in the files
 
 
 class Outcome(Protocol):
@@ -57,6 +58,8 @@ def outcomes(title: str, cases: Sequence[Outcome]) -> None:
     """Print verdicts and volumes, a row per case up to `MOST_ROWS`; below, warnings and why a scan was not accepted."""
     shown = cases[:MOST_ROWS]
     names = list(dict.fromkeys(name for case in shown for name in case.volumes_ml))
+    if len(names) > MOST_VOLUMES:
+        names = []
     rows: list[list[str | Text]] = [
         [
             case.case,

@@ -8,7 +8,7 @@ from medswin.inference.batch import BatchResult, CaseResult, predict_folder
 from medswin.inference.box import Box
 from medswin.inference.model import Model
 from medswin.inference.predictor import Predictor
-from medswin.inference.resample import labels_on_grid, to_grid
+from medswin.inference.resample import to_grid
 from medswin.inference.sliding import WindowInferer
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Model",
     "Predictor",
     "WindowInferer",
-    "labels_on_grid",
     "predict_folder",
     "to_grid",
 ]

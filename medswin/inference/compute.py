@@ -64,13 +64,12 @@ def mixed(precision: str, device: torch.device) -> AbstractContextManager[object
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
-def check_fits(scan: Scan, spacing_mm: Sequence[float] | None, classes: int, memory: int | None = None) -> None:
+def check_fits(scan: Scan, spacing_mm: Sequence[float] | None, memory: int | None = None) -> None:
     """Refuse a scan that on the network's grid is larger than memory, or smaller than a voxel.
 
     Args:
         scan: as read.
         spacing_mm: of the network's grid per RAS axis; None for the scan's own.
-        classes: of the network.
         memory: bytes; those of this machine where None.
 
     Raises:
@@ -85,8 +84,7 @@ def check_fits(scan: Scan, spacing_mm: Sequence[float] | None, classes: int, mem
             where=where,
             repair="check the spacing and its unit in the header",
         )
-    # The image before and after normalisation, logits, their weights and their slab on the scan's grid: all float32.
-    needed = 4 * math.prod(voxels) * (2 * len(scan.image) + 2 * classes + 1)
+    needed = 4 * math.prod(voxels) * 2 * len(scan.image)  # the image before and after normalisation, float32
     held = memory if memory is not None else machine_memory()
     if needed > held:
         raise InputError(

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 import medswin
 from medswin.errors import ConfigError, InputError
 from medswin.inference.box import Box, cropped
-from medswin.inference.compute import check_fits, device_name, find_device, find_precision, mixed
+from medswin.inference.compute import check_fits, device_name, find_device, find_precision, machine_memory, mixed
 from medswin.inference.model import Model
+from medswin.inference.paint import Painter
+from medswin.inference.plan import Plan, make_plan, resident_bytes, shape_text
 from medswin.inference.remarks import remarks
-from medswin.inference.resample import labels_on_grid
 from medswin.inference.sliding import WindowInferer
+from medswin.inference.volume import Found, paint_volume
+from medswin.inference.windows import Tiling
 from medswin.io.nifti import read_nifti
 from medswin.io.package import read_package
 from medswin.io.scan import Scan
 from medswin.ood import not_checked
 from medswin.prediction import OODResult, Prediction
 
-STITCH_SHARE = 0.5  # of a GPU's free memory that stitched logits may take; larger ones are put together on the CPU
+STITCH_SHARE = 0.5  # of a GPU's free memory that blended logits may take; more is put together on the CPU
+MEMORY_LIMIT_GB = 6.0
+
+log = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -38,6 +47,10 @@ class Predictor:
         threads: CPU threads of this process from now on; left as they are where None.
         mirror: whether to average over mirrored passes: over the axes that the model names, or where it names none
             over all three (over the last two if its structures have sides). None does as the model says.
+        memory_limit_gb: for the whole process, in 10^9 bytes; large scans are done in parts to keep it. None keeps 6 GB
+            where it can, and takes what it needs where it cannot.
+        skip_air: leave windows out that hold no body, see `body_windows`; what only they hold becomes background.
+        notify: gets the peak memory of a scan in words before the network runs on it, if none before took as much.
 
     Raises:
         ConfigError: for a device, precision or number of threads that cannot be had.
@@ -51,8 +64,15 @@ class Predictor:
         precision: str = "auto",
         threads: int | None = None,
         mirror: bool | None = None,
+        memory_limit_gb: float | None = None,
+        skip_air: bool = True,
+        notify: Callable[[str], None] = log.info,
     ) -> None:
+        if memory_limit_gb is not None and memory_limit_gb <= 0:
+            raise ConfigError(f"a memory limit is above 0 GB, got {memory_limit_gb}", where="memory_limit_gb")
         self.model = model
+        self.memory_limit_gb, self.skip_air, self.notify = memory_limit_gb, skip_air, notify
+        self._most_bytes = 0
         self.device = find_device(device)
         self.precision = find_precision(precision, self.device)
         if threads is not None:
@@ -74,6 +94,7 @@ class Predictor:
         precision: str = "auto",
         threads: int | None = None,
         mirror: bool | None = None,
+        **options: Any,
     ) -> Predictor:
         """Load a model: the name of a shipped one, or a package's folder or zip; ``name@sha256:HEX`` pins one.
 
@@ -82,7 +103,7 @@ class Predictor:
             ConfigError: see `Predictor`.
         """
         built = Model.build(read_package(model))
-        return cls(built, device=device, precision=precision, threads=threads, mirror=mirror)
+        return cls(built, device=device, precision=precision, threads=threads, mirror=mirror, **options)
 
     def __call__(self, image: Any, box: str | Box | None = None) -> Prediction:
         """Segment one scan.
@@ -100,24 +121,25 @@ class Predictor:
         part = Box.parse(box) if isinstance(box, str) else box
         slices = None if part is None else part.slices(scan)
         looked_at = scan if slices is None else cropped(scan, slices)
-        labels, feature = self.segment(looked_at)
+        labels, found = self.segment(looked_at)
         if slices is not None:
-            found, labels = labels, np.zeros(scan.shape, dtype=np.uint8)
-            labels[slices] = found
+            inside, labels = labels, np.zeros(scan.shape, dtype=np.uint8)
+            labels[slices] = inside
         said = self.settings(part) | {
             "input_sha256": None if scan.path is None else file_sha256(scan.path),
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
+            "skipped_windows": round(found.skipped, 4),
             "seconds": round(time.perf_counter() - started, 2),
         }
         noticed = remarks(scan, self.model.label_set, quick=self.model.too_large(looked_at))
-        ood = self.verdict(looked_at, feature)
+        ood = self.verdict(looked_at, found.feature.numpy())
         region = None if slices is None else tuple((axis.start, axis.stop) for axis in slices)
         return Prediction(
             scan.case, labels, scan.grid.affine, self.model.label_set, ood, scan.findings + noticed, said, region
         )
 
-    def segment(self, scan: Scan) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def segment(self, scan: Scan) -> tuple[NDArray[np.uint8], Found]:
         """Labels (X, Y, Z) uint8 on the scan's own grid, and its bottleneck feature (F,), from one pass.
 
         A scan far larger than the training scans will be rejected whatever is found in it. It gets a quick look, with
@@ -129,24 +151,55 @@ class Predictor:
         """
         self._check(scan)
         image = self.model.preprocessing(scan.image)
+        inferer = self.quick if self.model.too_large(scan) else self.inferer
+        classes = len(self.model.label_set) + 1
+        painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, classes)
+        plan = self._plan(scan, image, inferer, painter)
+        if plan.bytes > 1.1 * self._most_bytes:
+            self._most_bytes = plan.bytes
+            self.notify(f"{scan.case}: {shape_text(plan, image.shape[1:])}")
         with torch.inference_mode(), mixed(self.precision, self.device):
-            inferer = self.quick if self.model.too_large(scan) else self.inferer
-            device = self._stitch_on(image.shape[1:].numel())
-            logits, feature = inferer.with_features(
-                image.as_tensor()[None], self.network, stages=self.model.stages, device=device
+            found = paint_volume(
+                image.as_tensor(),
+                self.network,
+                inferer,
+                painter,
+                plan,
+                device=self._blend_on(plan),
+                stages=self.model.stages,
+                skip_air=self.skip_air,
             )
-        if not (torch.isfinite(feature).all() and torch.isfinite(logits).all()):
+        if not (torch.isfinite(found.feature).all() and painter.finite):
             raise InputError(
                 "the network answers with NaN or infinity", where=scan.path or scan.case, repair="use --precision fp32"
             )
-        labels = labels_on_grid(logits[0], np.asarray(image.affine), scan.shape, scan.grid.affine)
-        return labels, feature[0].float().cpu().numpy()
+        return painter.labels, found
 
-    def verdict(self, scan: Scan, feature_F: NDArray[np.float32]) -> OODResult:
+    def _plan(self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter) -> Plan:
+        limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
+        plan = make_plan(
+            Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap),
+            painter.channels,
+            self.network.decoder.out_channels,
+            inferer.sw_batch_size,
+            resident_bytes() + painter.labels.nbytes,
+            limit,
+            exact=painter.halo == 0,
+        )
+        allowed = limit if self.memory_limit_gb else machine_memory()
+        if plan.bytes > allowed:
+            raise InputError(
+                f"it takes about {plan.bytes / 1e9:.2g} GB of memory, {allowed / 1e9:.2g} GB are allowed",
+                where=scan.path or scan.case,
+                repair="cut the region out with --box, raise --memory-limit, or use a larger machine",
+            )
+        return plan
+
+    def verdict(self, scan: Scan, feature: NDArray[np.float32]) -> OODResult:
         """Whether the model can be trusted on a scan with this feature."""
         if self.model.judge is None:
             return not_checked()
-        return self.model.judge.judge(feature_F, {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm})
+        return self.model.judge.judge(feature, {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm})
 
     def settings(self, box: Box | None = None) -> dict[str, Any]:
         """What a prediction depends on beside the scan, as JSON."""
@@ -169,14 +222,13 @@ class Predictor:
                 where=scan.path or scan.case,
                 repair=f"give a scan with these channels, in this order{one}, or use another model",
             )
-        check_fits(scan, self.model.preprocessing.spacing_mm, len(self.model.label_set) + 1)
+        check_fits(scan, self.model.preprocessing.spacing_mm)
 
-    def _stitch_on(self, voxels: int) -> torch.device:
+    def _blend_on(self, plan: Plan) -> torch.device:
         if self.device.type != "cuda":
             return torch.device("cpu")
         free, _ = torch.cuda.mem_get_info(self.device)
-        fits = 8 * voxels * (len(self.model.label_set) + 1) < STITCH_SHARE * free
-        return self.device if fits else torch.device("cpu")
+        return self.device if plan.bytes < STITCH_SHARE * free else torch.device("cpu")
 
 
 def file_sha256(path: Path) -> str:

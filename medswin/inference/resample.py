@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ SAME_VOXEL = 1e-3
 OUTSIDE = 30.0
 """Logit of the background outside the field: its probability there is 1 within fp32."""
 
-CHUNK_VOXELS = 2**21  # of the target, resampled at once: about 100 MB of coordinates and neighbours
+CHUNK_VALUES = 2**24  # resampled at once, coordinates counted as ten more channels: about 64 MB
 
-Slab = tuple[slice, Tensor]
+Map = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
 
 
 def to_grid(logits_CXYZ: Tensor, affine_from: ArrayLike, shape_to: Sequence[int], affine_to: ArrayLike) -> Tensor:
@@ -37,91 +39,104 @@ def to_grid(logits_CXYZ: Tensor, affine_from: ArrayLike, shape_to: Sequence[int]
     Returns:
         (C, *shape_to), in the logits' number format and on their device.
     """
-    result = logits_CXYZ.new_empty((len(logits_CXYZ), *shape_to))
-    for rows, slab in _slabs(logits_CXYZ, affine_from, shape_to, affine_to):
-        result[:, rows] = slab
+    result = logits_CXYZ.new_zeros((len(logits_CXYZ), *shape_to))
+    result[0] = OUTSIDE
+    index = between(affine_from, affine_to)
+    exact = whole_map(index, shape_to)
+    whole = tuple(slice(0, size) for size in logits_CXYZ.shape[1:])
+    if exact is not None:
+        place, values = moved(logits_CXYZ, whole, exact, shape_to)
+        result[(slice(None), *place)] = values
+        return result
+    for place in chunks([slice(0, size) for size in shape_to], len(logits_CXYZ)):
+        where = places(index, place, logits_CXYZ.device)
+        values = interpolated(logits_CXYZ, where)
+        inside = in_field(where, logits_CXYZ.shape[1:])
+        part = result[(slice(None), *place)]
+        part.copy_(torch.where(inside, values, part))
     return result
 
 
-def labels_on_grid(
-    logits_CXYZ: Tensor, affine_from: ArrayLike, shape_to: Sequence[int], affine_to: ArrayLike
-) -> NDArray[np.uint8]:
-    """The class with the largest logit on another grid, (*shape_to) uint8; logits are never held there as a whole.
-
-    Interpolating logits and then choosing keeps surfaces smooth, where interpolating labels would draw steps. See
-    `to_grid` for the arguments.
-    """
-    labels = np.empty(tuple(shape_to), dtype=np.uint8)
-    for rows, slab in _slabs(logits_CXYZ, affine_from, shape_to, affine_to):
-        labels[rows] = slab.argmax(0).to(torch.uint8).cpu().numpy()
-    return labels
+def between(affine_from: ArrayLike, affine_to: ArrayLike) -> Map:
+    """(4, 4) voxel index of the wanted grid -> voxel index of the one that values are on."""
+    return np.linalg.solve(np.asarray(affine_from, dtype=np.float64), np.asarray(affine_to, dtype=np.float64))
 
 
-def _slabs(logits: Tensor, affine_from: ArrayLike, shape_to: Sequence[int], affine_to: ArrayLike) -> Iterator[Slab]:
-    """The wanted grid in slabs of rows along its first axis, each (C, rows, Y, Z)."""
-    index = np.linalg.solve(np.asarray(affine_from, dtype=np.float64), np.asarray(affine_to, dtype=np.float64))
-    exact = _whole(index, shape_to)
-    rows = max(CHUNK_VOXELS // max(shape_to[1] * shape_to[2], 1), 1)
-    for first in range(0, shape_to[0], rows):
-        part = slice(first, min(first + rows, shape_to[0]))
-        shape = (part.stop - part.start, *shape_to[1:])
-        moved = index if exact is None else exact
-        moved = moved @ _shift(part.start)
-        yield part, _interpolated(logits, moved, shape) if exact is None else _moved(logits, moved, shape)
-
-
-def _shift(rows: int) -> NDArray[np.float64]:
-    matrix = np.eye(4)
-    matrix[0, 3] = rows
-    return matrix
-
-
-def _whole(index: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64] | None:
+def whole_map(index: Map, shape_to: Sequence[int]) -> Map | None:
     """The map between voxel indices in whole numbers, if rounding moves no corner by `SAME_VOXEL`, else None.
 
     An invertible map of whole numbers both ways permutes and flips axes, and shifts.
     """
     rounded = np.rint(index)
     linear = np.abs(rounded[:3, :3])
-    moves_most = np.abs(index - rounded)[:3] @ np.array([*(n - 1 for n in shape), 1.0])
+    moves_most = np.abs(index - rounded)[:3] @ np.array([*(n - 1 for n in shape_to), 1.0])
     is_permutation = (linear.sum(0) == 1).all() and (linear.sum(1) == 1).all()
     return rounded if is_permutation and moves_most.max() < SAME_VOXEL else None
 
 
-def _background(logits: Tensor, shape: Sequence[int]) -> Tensor:
-    result = logits.new_zeros((len(logits), *shape))
-    result[0] = OUTSIDE
-    return result
+def moved(values_CXYZ: Tensor, box: Sequence[slice], exact: Map, shape_to: Sequence[int]) -> tuple[Box, Tensor]:
+    """Values of a box of voxels, permuted and flipped, and where on the wanted grid they go.
 
-
-def _moved(logits: Tensor, index: NDArray[np.float64], shape: Sequence[int]) -> Tensor:
-    """Values at whole indices: permute, then cut or flip along each axis; what is outside stays background."""
-    source_axis = [int(np.flatnonzero(index[:3, axis])[0]) for axis in range(3)]
-    values = logits.permute(0, *(axis + 1 for axis in source_axis))
-    inside: list[slice] = []
+    Args:
+        values_CXYZ: (C, *box).
+        box: where these voxels lie on their grid.
+        exact: of `whole_map`.
+        shape_to: voxels of the wanted grid; what lies outside of it is cut off.
+    """
+    source_axis = [int(np.flatnonzero(exact[:3, axis])[0]) for axis in range(3)]
+    values = values_CXYZ.permute(0, *(axis + 1 for axis in source_axis))
+    place: list[slice] = []
     for axis, source in enumerate(source_axis):
-        wanted = int(index[source, 3]) + int(index[source, axis]) * np.arange(shape[axis])
-        held = np.flatnonzero((wanted >= 0) & (wanted < values.shape[axis + 1]))
-        inside.append(slice(int(held[0]), int(held[-1]) + 1) if len(held) else slice(0, 0))
-        values = values.index_select(axis + 1, torch.as_tensor(wanted[held], device=logits.device))
-    result = _background(logits, shape)
-    result[(slice(None), *inside)] = values
-    return result
+        wanted = int(exact[source, 3]) + int(exact[source, axis]) * np.arange(shape_to[axis]) - box[source].start
+        held = np.flatnonzero((wanted >= 0) & (wanted < box[source].stop - box[source].start))
+        place.append(slice(int(held[0]), int(held[-1]) + 1) if len(held) else slice(0, 0))
+        first = int(wanted[held].min()) if len(held) else 0
+        values = values.narrow(axis + 1, first, len(held))
+        values = values.flip(axis + 1) if exact[source, axis] < 0 else values
+    return (place[0], place[1], place[2]), values
 
 
-def _interpolated(logits: Tensor, index: NDArray[np.float64], shape: Sequence[int]) -> Tensor:
-    """Values at broken indices, trilinear, with the rim's value within half a voxel of the rim."""
-    device = logits.device
-    axes = [torch.arange(n, dtype=torch.float64, device=device) for n in shape]
-    sizes = torch.tensor(logits.shape[1:], dtype=torch.float64, device=device)
+def reached(index: Map, ends: Sequence[tuple[float, float]], shape_to: Sequence[int]) -> Box:
+    """A box of the wanted grid with all voxels whose centres lie between these two indices along each axis."""
+    corners = np.array([(*corner, 1.0) for corner in product(*ends)])
+    there = np.linalg.solve(index, corners.T)[:3]
+    firsts = np.clip(np.floor(there.min(1)), 0, shape_to).astype(int)
+    stops = np.clip(np.ceil(there.max(1)) + 1, 0, shape_to).astype(int)
+    x, y, z = (slice(int(a), int(b)) for a, b in zip(firsts, stops, strict=True))
+    return x, y, z
+
+
+def chunks(box: Sequence[slice], channels: int) -> Iterator[Box]:
+    """A box of the wanted grid in slabs of rows along its first axis."""
+    voxels = (box[1].stop - box[1].start) * (box[2].stop - box[2].start)
+    rows = max(CHUNK_VALUES // max((channels + 10) * voxels, 1), 1)
+    for first in range(box[0].start, box[0].stop, rows):
+        yield slice(first, min(first + rows, box[0].stop)), box[1], box[2]
+
+
+def places(index: Map, box: Box, device: torch.device) -> list[Tensor]:
+    """Where the voxels of a box of the wanted grid lie: their index along each axis of the other, float64."""
     matrix = torch.as_tensor(index, device=device)
-    inside = torch.ones(tuple(shape), dtype=torch.bool, device=device)
-    places = []
+    axes = [torch.arange(part.start, part.stop, dtype=torch.float64, device=device) for part in box]
+    found = []
     for source in range(3):
         x, y, z = (matrix[source, axis] * axes[axis] for axis in range(3))
-        place = matrix[source, 3] + x[:, None, None] + y[None, :, None] + z[None, None, :]
-        inside &= (place > -0.5 - SAME_VOXEL) & (place < sizes[source] - 0.5 + SAME_VOXEL)
-        places.append(((2 * place + 1) / sizes[source] - 1).float())
-    grid = torch.stack(places[::-1], -1)[None]
-    values = F.grid_sample(logits[None].float(), grid, padding_mode="border", align_corners=False)[0]
-    return torch.where(inside, values.to(logits.dtype), _background(logits, shape))
+        found.append(matrix[source, 3] + x[:, None, None] + y[None, :, None] + z[None, None, :])
+    return found
+
+
+def in_field(where: Sequence[Tensor], shape_from: Sequence[int]) -> Tensor:
+    """Which of the `places` lie in the field of a grid, rims included: bool."""
+    inside = torch.ones_like(where[0], dtype=torch.bool)
+    for place, size in zip(where, shape_from, strict=True):
+        inside &= (place > -0.5 - SAME_VOXEL) & (place < size - 0.5 + SAME_VOXEL)
+    return inside
+
+
+def interpolated(values_CXYZ: Tensor, where: Sequence[Tensor]) -> Tensor:
+    """Values (C, X, Y, Z) at `places`, trilinear; beyond their outermost voxels the rim's value holds."""
+    sizes = values_CXYZ.shape[1:]
+    scaled = [((2 * place + 1) / size - 1).float() for place, size in zip(where, sizes, strict=True)]
+    grid = torch.stack(scaled[::-1], -1)[None]
+    found = F.grid_sample(values_CXYZ[None].float(), grid, padding_mode="border", align_corners=False)[0]
+    return found.to(values_CXYZ.dtype)

@@ -11,6 +11,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from medswin.errors import ConfigError
+from medswin.inference.body import body_windows
 from medswin.inference.stitch import FeaturePool, parts, unpart
 from medswin.inference.sweep import Sweep
 from medswin.inference.windows import MODES, Tiling, importance
@@ -109,11 +110,11 @@ class WindowInferer(Inferer):
         if kwargs.get("condition") is not None:
             rule = "a condition beside the image is not cut into windows"
             raise ConfigError(rule, where="condition", repair="stack it with the image as further channels")
-        sweep = self._sweep(inputs, device)
+        sweep = self.sweep(inputs, device)
         output: Any = None
         for places, windows in sweep.batches():
             output = network(windows, *args, **kwargs)
-            sweep.add(places, self._mirrored(windows, parts(output), lambda x: parts(network(x, *args, **kwargs))))
+            sweep.add(places, self.mirrored(windows, parts(output), lambda x: parts(network(x, *args, **kwargs))))
         return unpart(sweep.results(), output)
 
     def with_features(
@@ -133,26 +134,30 @@ class WindowInferer(Inferer):
             device: where the logits are put together; the inferer's own where None.
 
         Returns:
-            Logits (B, K, *spatial), and features (B, F) float32: the mean over all windows of each stage's feature, see
-            `FeaturePool`, one stage after the other. Mirrored passes contribute to the logits only.
+            Logits (B, K, *spatial), and features (B, F) float32: the mean of each stage's feature over the windows that
+            hold any of the body (`body_windows`), see `FeaturePool`, one stage after the other. Mirrored passes
+            contribute to the logits only.
         """
-        sweep = self._sweep(inputs, device or self.device)
+        sweep = self.sweep(inputs, device or self.device)
         pools = [FeaturePool(sweep.tiling, len(inputs)) for _ in stages]
+        bodies = [body_windows(image, sweep.tiling) for image in sweep.image]
         for places, windows in sweep.batches():
             features = segmenter.encode(windows)
+            held = [i for i, (scan, start) in enumerate(places) if start in bodies[scan]]
             for pool, stage in zip(pools, stages, strict=True):
-                pool.add(places, features[stage])
+                pool.add([places[i] for i in held], features[stage][held])
             logits: dict[Hashable, Tensor] = {0: segmenter.decode(features)}
-            sweep.add(places, self._mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))}))
+            sweep.add(places, self.mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))}))
         return sweep.results()[0], torch.cat([pool.result() for pool in pools], dim=1)
 
-    def _sweep(self, inputs: Tensor, device: torch.device | str | None) -> Sweep:
+    def sweep(self, inputs: Tensor, device: torch.device | str | None = None) -> Sweep:
+        """The windows of scans (B, C, *spatial), to be put together on ``device``, the scans' own where None."""
         tiling = Tiling.plan(inputs.shape[2:], self.roi_size, self.overlap)
         weights = importance(tiling.roi, self.mode, self.sigma_scale)
         padding = (self.padding_mode, self.cval)
         return Sweep(inputs, tiling, weights, self.sw_batch_size, padding, self.sw_device, device)
 
-    def _mirrored(
+    def mirrored(
         self, windows: Tensor, plain: dict[Hashable, Tensor], run: Callable[[Tensor], dict[Hashable, Tensor]]
     ) -> dict[Hashable, Tensor]:
         """Mean of the plain pass and of one pass for each set of mirrored axes, mirrored back."""

@@ -73,12 +73,13 @@ class FeaturePool:
         """Add the features (N, F, *cells) of N windows."""
         for (scan, start), feature in zip(places, features.float(), strict=True):
             share = self.tiling.share_inside(start, feature.shape[1:]).to(feature.device)
-            self.sums[scan] = self.sums[scan] + (feature * share).flatten(1).sum(1)
+            total = (feature * share).flatten(1).sum(1)
+            self.sums[scan] = self.sums[scan] + total.double()  # so that the order of the windows does not tell
             self.cells[scan] += float(share.sum())
 
     def result(self) -> Tensor:
         """(B, F) float32."""
-        return torch.stack([torch.as_tensor(s) / n for s, n in zip(self.sums, self.cells, strict=True)])
+        return torch.stack([torch.as_tensor(s) / n for s, n in zip(self.sums, self.cells, strict=True)]).float()
 
 
 def parts(output: Any) -> dict[Hashable, Tensor]:

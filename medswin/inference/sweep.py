@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import torch
 from monai.data import MetaTensor
@@ -45,12 +46,15 @@ class Sweep:
 
     def batches(self) -> Iterator[tuple[list[Place], Tensor]]:
         """Windows (N, C, *roi), scan after scan, with their places."""
-        padded = self._padded()
-        places = [(scan, start) for scan in range(len(padded)) for start in self.tiling.starts]
+        places = [(scan, start) for scan in range(len(self.image)) for start in self.tiling.starts]
         for first in range(0, len(places), self.windows):
             some = places[first : first + self.windows]
-            cut = [padded[scan][(slice(None), *self.tiling.window(start))] for scan, start in some]
-            yield some, torch.stack(cut).to(self.sw_device)
+            yield some, self.cut(some)
+
+    def cut(self, places: Sequence[Place]) -> Tensor:
+        """The windows (N, C, *roi) at these places."""
+        cut = [self._padded[scan][(slice(None), *self.tiling.window(start))] for scan, start in places]
+        return torch.stack(cut).to(self.sw_device)
 
     def add(self, places: list[Place], outputs: Mapping[Hashable, Tensor]) -> None:
         """Add the parts of a network's output (N, C, *roi) for N windows, by their names."""
@@ -67,6 +71,7 @@ class Sweep:
         result = result.to(self.image.dtype) if self.image.is_floating_point() else result
         return MetaTensor(result).copy_meta_from(self.inputs) if isinstance(self.inputs, MetaTensor) else result
 
+    @cached_property
     def _padded(self) -> Tensor:
         pads = [width for pair in reversed(self.tiling.pads) for width in pair]
         mode, fill = self.padding

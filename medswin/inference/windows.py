@@ -110,6 +110,11 @@ class Tiling:
         return cls(tuple(shape), roi, tuple(product(*axes)))
 
     @property
+    def axes(self) -> tuple[tuple[int, ...], ...]:
+        """First voxels of the windows along each axis, rising."""
+        return tuple(tuple(sorted({start[axis] for start in self.starts})) for axis in range(len(self.shape)))
+
+    @property
     def pads(self) -> tuple[tuple[int, int], ...]:
         """Voxels added before and after the scan along each axis, the odd one after."""
         missing = [max(r - size, 0) for r, size in zip(self.roi, self.shape, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import permutations, product
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ class Threshold(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels, self.cell = in_channels, 2, cell
         self.bias = nn.Parameter(torch.full((1,), 0.5))
+        self.decoder = SimpleNamespace(out_channels=2)
         self.encoded: list[int] = []
         self.decoded: list[int] = []
 

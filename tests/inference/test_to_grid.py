@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference_fakes import ORIENTATIONS, reoriented
 
 from medswin.inference import resample
-from medswin.inference.resample import OUTSIDE, labels_on_grid, to_grid
+from medswin.inference.resample import OUTSIDE, to_grid
 
 OBLIQUE = np.array([[1.9, -0.3, 0.1, -11.0], [0.35, 0.98, -0.2, 4.0], [-0.1, 0.25, 3.0, 20.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -67,7 +67,6 @@ def test_the_rim_holds_for_half_a_voxel_and_no_further() -> None:
     inside = (position >= -0.5) & (position <= 4.5)
     foreground = to_grid(logits, np.eye(4), (26, 5, 5), affine)[1, :, 2, 2]
     np.testing.assert_allclose(foreground.numpy(), inside, atol=1e-6)
-    assert labels_on_grid(logits, np.eye(4), (26, 5, 5), affine)[:, 2, 2].tolist() == inside.astype(int).tolist()
 
 
 @settings(max_examples=25, deadline=None)
@@ -90,9 +89,8 @@ def test_slabs_change_nothing(scale, monkeypatch) -> None:
     logits, affine = torch.randn(3, 6, 5, 4), np.diag([scale, scale, -scale, 1.0])
     affine[2, 3] = 3.0
     whole = to_grid(logits, np.eye(4), (9, 8, 6), affine)
-    monkeypatch.setattr(resample, "CHUNK_VOXELS", 100)
+    monkeypatch.setattr(resample, "CHUNK_VALUES", 700)
     torch.testing.assert_close(to_grid(logits, np.eye(4), (9, 8, 6), affine), whole)
-    assert np.array_equal(labels_on_grid(logits, np.eye(4), (9, 8, 6), affine), whole.argmax(0).numpy())
 
 
 def test_rounding_of_a_header_does_not_cost_exactness() -> None:

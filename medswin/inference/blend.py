@@ -1,0 +1,126 @@
+"""Blending windows with bounded memory: each voxel is done as soon as the last window that holds it has come.
+
+Windows come in order, the innermost axis running fastest. Of a window, what no later one along an axis reaches goes on
+to the next axis, and only the rest is kept, for the next window along this axis. The logits of the whole volume are
+never in memory: what is kept is as thick as the windows overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+
+import torch
+from torch import Tensor
+
+Box = tuple[slice, slice, slice]
+Index = tuple[int, int, int]
+
+AT_ONCE = 2**20  # values of some channels of a window: what stays in a processor's cache while they pass all axes
+
+
+class Blend:
+    """The sum of windows, weighted, in blocks that are handed out when they are whole.
+
+    Args:
+        starts: first voxels of the windows along each axis, rising; neighbours overlap or touch.
+        weights: of the voxels of a window, (D, H, W), on the device where blocks are put together.
+        channels: of the logits; the sum of the weights themselves is one more, the last.
+        order: the axes, outermost first.
+    """
+
+    def __init__(self, starts: Sequence[Sequence[int]], weights: Tensor, channels: int, order: Index) -> None:
+        self.starts, self.weights, self.channels, self.order = starts, weights, channels, order
+        shapes = kept_shapes(starts, tuple(weights.shape), order)
+        few = min(max(AT_ONCE // weights.numel(), 1), channels + 1)
+        self.values = weights.new_empty((few, *weights.shape))
+        self.kept = [weights.new_empty((channels + 1, *shape)) for shape in shapes]
+        self.holds: list[set[tuple[int, ...]]] = [set() for _ in shapes]  # where kept values are not all zero
+
+    def windows(self) -> Iterator[Index]:
+        """The windows in the order in which they must be added, as indices into ``starts``."""
+        for index in product(*(range(len(self.starts[axis])) for axis in self.order)):
+            yield _by_axis(index, self.order)
+
+    def box(self, window: Index) -> Box:
+        """The block that is whole once this window is added."""
+        d, h, w = (slice(*self._span(axis, i)) for axis, i in enumerate(window))
+        return d, h, w
+
+    def add(self, window: Index, logits_CDHW: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        """Add a window; some channels at a time, the weighted sums in its `box`, to be used before the next are asked.
+
+        ``logits_CDHW`` is None for a window that is left out. Nothing comes where all windows of a block were.
+        """
+        keys = [tuple(window[axis] for axis in self.order[level + 1 :]) for level in range(3)]
+        held = [keys[level] in self.holds[level] and window[self.order[level]] > 0 for level in range(3)]
+        if logits_CDHW is not None or any(held):
+            few = len(self.values)
+            for first in range(0, self.channels + 1, few):
+                part = slice(first, min(first + few, self.channels + 1))
+                values = self.values[: part.stop - first]
+                self._weigh(logits_CDHW, part, values)
+                yield part, self._pass_on(window, part, values, held)
+        for level, key in enumerate(keys):
+            if logits_CDHW is not None or any(held[level:]):
+                self.holds[level].add(key)
+            else:
+                self.holds[level].discard(key)
+
+    def _weigh(self, logits_CDHW: Tensor | None, part: slice, out: Tensor) -> None:
+        if logits_CDHW is None:
+            out.zero_()
+            return
+        logits = logits_CDHW[part].to(self.weights.device)
+        torch.mul(logits, self.weights, out=out[: len(logits)])
+        out[len(logits) :] = self.weights
+
+    def _pass_on(self, window: Index, part: slice, values: Tensor, held: Sequence[bool]) -> Tensor:
+        for level in (2, 1, 0):
+            axis = self.order[level]
+            start, stop = self._span(axis, window[axis])
+            roi, done = self.weights.shape[axis], stop - start
+            kept = self.kept[level][(part, *self._place(window, level))]
+            if held[level]:
+                before = self.starts[axis][window[axis] - 1] + roi - start
+                values.narrow(axis + 1, 0, before).add_(kept.narrow(axis + 1, 0, before))
+            if roi > done:
+                kept.narrow(axis + 1, 0, roi - done).copy_(values.narrow(axis + 1, done, roi - done))
+            values = values.narrow(axis + 1, 0, done)
+        return values
+
+    def _span(self, axis: int, i: int) -> tuple[int, int]:
+        starts = self.starts[axis]
+        return starts[i], starts[i + 1] if i + 1 < len(starts) else starts[i] + self.weights.shape[axis]
+
+    def _place(self, window: Index, level: int) -> tuple[slice, ...]:
+        """Where a window's block lies in what is kept: along inner axes at its span, else from the beginning."""
+        place = [slice(None)] * 3
+        for axis in self.order[level + 1 :]:
+            start, stop = self._span(axis, window[axis])
+            place[axis] = slice(start - self.starts[axis][0], stop - self.starts[axis][0])
+        return tuple(place)
+
+
+def kept_shapes(starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index) -> list[tuple[int, ...]]:
+    """Shape of what is kept for the next window along each axis of ``order``."""
+    shapes = []
+    for level, axis in enumerate(order):
+        shape = list(roi)
+        pairs = zip(starts[axis], starts[axis][1:], strict=False)
+        shape[axis] = max((a + roi[axis] - b for a, b in pairs), default=0)
+        for inner in order[level + 1 :]:
+            shape[inner] = starts[inner][-1] + roi[inner] - starts[inner][0]
+        shapes.append(tuple(shape))
+    return shapes
+
+
+def kept_bytes(starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, channels: int) -> int:
+    """Memory of a `Blend`."""
+    return 4 * (channels + 1) * sum(map(prod, kept_shapes(starts, roi, order)))
+
+
+def _by_axis(values: Sequence[int], order: Index) -> Index:
+    d, h, w = (values[order.index(axis)] for axis in range(3))
+    return d, h, w

@@ -1,0 +1,141 @@
+"""Labels and features of a whole volume in one pass over its windows, with bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medswin.inference.blend import Blend, Box, Index
+from medswin.inference.body import body_windows
+from medswin.inference.paint import Painter
+from medswin.inference.plan import Plan
+from medswin.inference.sliding import EncodesAndDecodes, WindowInferer
+from medswin.inference.stitch import FeaturePool
+from medswin.inference.sweep import Sweep
+from medswin.inference.windows import Shape
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a pass over a volume gives beside labels.
+
+    Attributes:
+        feature: pooled features, float32, on the CPU.
+        skipped: share of the windows that hold no body and were left out, 0 to 1.
+    """
+
+    feature: Tensor
+    skipped: float
+
+
+def paint_volume(
+    image_CDHW: Tensor,
+    segmenter: EncodesAndDecodes,
+    inferer: WindowInferer,
+    painter: Painter,
+    plan: Plan,
+    *,
+    stages: Sequence[int] = (-1,),
+    skip_air: bool = True,
+    device: torch.device | str | None = None,
+) -> Found:
+    """Run a network over all windows of a volume, blend their logits and paint labels.
+
+    The labels are those of all logits blended, resampled and arg-maxed. Features are pooled over the windows that hold
+    any of the body, whether or not the others are skipped.
+
+    Args:
+        image_CDHW: on the network's grid.
+        segmenter: the network.
+        inferer: its windows.
+        painter: takes the blocks.
+        plan: for the tiling of this image by this inferer.
+        stages: of the features to pool; -1 is the bottleneck.
+        skip_air: leave windows out that hold no body; what only they hold becomes background.
+        device: where logits are blended; the image's where None.
+    """
+    sweep = inferer.sweep(image_CDHW[None], device)
+    body = body_windows(image_CDHW, sweep.tiling)
+    run = body if skip_air else frozenset(sweep.tiling.starts)
+    pools = [FeaturePool(sweep.tiling, 1) for _ in stages]
+    pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
+    for strip in plan.strips:
+        for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages):
+            if start in body - pooled:
+                pooled.add(start)
+                for pool, feature in zip(pools, features, strict=True):
+                    pool.add([(0, start)], feature[None])
+    feature = torch.cat([pool.result() for pool in pools], dim=1)[0]
+    return Found(feature.float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
+
+
+def _paint_strip(
+    sweep: Sweep,
+    segmenter: EncodesAndDecodes,
+    inferer: WindowInferer,
+    painter: Painter,
+    plan: Plan,
+    strip: tuple[int, int],
+    run: frozenset[Shape],
+    stages: Sequence[int],
+) -> Iterator[tuple[Shape, list[Tensor]]]:
+    """Paint a strip, and give the start and the features of each window that ran."""
+    starts = plan.starts(sweep.tiling, strip, painter.halo)
+    blend = Blend(starts, sweep.weights.to(sweep.device), painter.channels, plan.order)
+    pads = [before for before, _ in sweep.tiling.pads]
+    outer, row = plan.order[0], -1
+    for window, start, logits, features in _outputs(sweep, segmenter, inferer, blend, plan.windows, run, stages):
+        d, h, w = (slice(b.start - pad, b.stop - pad) for b, pad in zip(blend.box(window), pads, strict=True))
+        if window[outer] != row:
+            if row >= 0:
+                painter.finish()
+            row = window[outer]
+            painter.start(_part(sweep, plan, strip, (d, h, w)[outer]), outer)
+        painter.block((d, h, w), blend.add(window, logits))
+        if features:
+            yield start, features
+    painter.finish()
+
+
+def _outputs(
+    sweep: Sweep,
+    segmenter: EncodesAndDecodes,
+    inferer: WindowInferer,
+    blend: Blend,
+    at_once: int,
+    run: frozenset[Shape],
+    stages: Sequence[int],
+) -> Iterator[tuple[Index, Shape, Tensor | None, list[Tensor]]]:
+    """Each window with its start, logits and features, in the order of the blend; None and [] where it does not run."""
+    waiting: list[tuple[Index, Shape]] = []
+    for window in blend.windows():
+        waiting.append((window, tuple(blend.starts[axis][i] for axis, i in enumerate(window))))
+        last = all(i + 1 == len(starts) for i, starts in zip(window, blend.starts, strict=True))
+        running = [start for _, start in waiting if start in run]
+        if not last and len(running) < at_once:
+            continue
+        made: Iterator[tuple[Tensor, list[Tensor]]] = iter(())
+        if running:
+            windows = sweep.cut([(0, start) for start in running])
+            features = segmenter.encode(windows)
+            logits: dict[Hashable, Tensor] = {0: segmenter.decode(features)}
+            logits = inferer.mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))})
+            made = iter([(logits[0][i], [features[stage][i] for stage in stages]) for i in range(len(running))])
+            del windows, features, logits
+        for index, start in waiting:
+            yield (index, start, *(next(made) if start in run else (None, [])))
+        waiting = []
+
+
+def _part(sweep: Sweep, plan: Plan, strip: tuple[int, int], rows: slice) -> Box:
+    """What becomes whole with a row of windows: these rows of the strip, on the scan without its padding."""
+    part = [slice(0, size) for size in sweep.tiling.shape]
+    across, before = plan.order[1], sweep.tiling.pads[plan.order[1]][0]
+    part[plan.order[0]], part[across] = rows, slice(strip[0] - before, strip[1] - before)
+    d, h, w = (
+        slice(max(axis.start, 0), min(axis.stop, size)) for axis, size in zip(part, sweep.tiling.shape, strict=True)
+    )
+    return d, h, w

@@ -1,0 +1,182 @@
+"""Labels with bounded memory beside the plain way: all logits blended, resampled, arg-maxed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inference_fakes import ORIENTATIONS, reoriented
+from monai.inferers import SlidingWindowInferer
+from torch import Tensor
+
+from medswin.inference import body, resample
+from medswin.inference.blend import Blend
+from medswin.inference.paint import Painter
+from medswin.inference.plan import Plan, make_plan
+from medswin.inference.resample import to_grid
+from medswin.inference.sliding import WindowInferer
+from medswin.inference.volume import paint_volume
+from medswin.inference.windows import Tiling, importance
+
+AFFINE = np.array([[1.5, 0, 0, -20.0], [0, 1.5, 0, 7.0], [0, 0, 2.0, 3.0], [0, 0, 0, 1.0]])
+
+
+class Local(torch.nn.Module):
+    """Five classes from a small convolution: cheap, and different in every window, since a window's rim sees zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv3d(1, 5, 3, padding=1)
+        self.windows = 0
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        self.windows += len(x)
+        return [x, torch.nn.functional.avg_pool3d(x, 2)]
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        return self.conv(features[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+def paint(image, inferer, shape_to, affine_to, plan=None, network=None, **options):
+    painter = Painter(image.shape[1:], AFFINE, shape_to, affine_to, 5)
+    tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
+    plan = plan or make_plan(tiling, 5, 1, 2, 0, 1e12, exact=painter.halo == 0)
+    with torch.no_grad():
+        found = paint_volume(image, network or Local(), inferer, painter, plan, **options)
+    assert painter.finite
+    return painter.labels, found
+
+
+def check_same(labels, logits):
+    """Equal, but where the two best logits are nearly so."""
+    best = logits.topk(2, dim=0)
+    clear = (best.values[0] - best.values[1] > 1e-4).numpy()
+    assert np.array_equal(labels[clear], best.indices[0].numpy()[clear])
+    assert (~clear).sum() <= 1 + 0.01 * clear.size
+
+
+def plain(image, roi, overlap, shape_to, affine_to):
+    inferer = SlidingWindowInferer(roi, 2, overlap, mode="gaussian")
+    with torch.no_grad():
+        return to_grid(inferer(image[None], Local())[0], AFFINE, shape_to, affine_to)
+
+
+sizes = st.tuples(*[st.integers(3, 14)] * 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=sizes,
+    roi=st.tuples(*[st.integers(2, 8)] * 3),
+    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.8]),
+    order=st.permutations(range(3)),
+    strips=st.integers(1, 4),
+    windows=st.integers(1, 5),
+    scale=st.sampled_from([None, 0.6, 1.0, 1.7]),
+    shift=st.floats(-3, 3),
+)
+def test_labels_are_those_of_the_plain_way(shape, roi, overlap, order, strips, windows, scale, shift) -> None:
+    """``scale`` None: the network's own grid; else another spacing, somewhere else."""
+    image = torch.rand(1, *shape)
+    inferer = WindowInferer(roi, overlap)
+    affine, wanted = AFFINE.copy(), shape
+    if scale is not None:
+        affine[:3, :3] *= scale
+        affine[:3, 3] += shift
+        wanted = tuple(max(round(size / scale), 1) for size in shape)
+    tiling = Tiling.plan(shape, roi, overlap)
+    starts, end = tiling.axes[order[1]], tiling.padded[order[1]]
+    edges = [*sorted({starts[len(starts) * i // strips] for i in range(strips)}), end]
+    plan = Plan(tuple(order), tuple(itertools.pairwise(edges)), windows, 0)
+    labels, _ = paint(image, inferer, wanted, affine, plan, skip_air=False)
+    check_same(labels, plain(image, roi, overlap, wanted, affine))
+
+
+@pytest.mark.parametrize(("permutation", "signs"), ORIENTATIONS)
+def test_labels_lie_as_the_scan_does(permutation, signs) -> None:
+    image = torch.rand(1, 7, 9, 8)
+    there, affine = reoriented(image[0].numpy(), AFFINE, permutation, signs)
+    labels, _ = paint(image, WindowInferer((4, 4, 4)), there.shape, affine, skip_air=False)
+    check_same(labels, plain(image, (4, 4, 4), 0.5, there.shape, affine))
+
+
+def test_an_oblique_scan_is_labelled_slab_by_slab_too(monkeypatch) -> None:
+    monkeypatch.setattr(resample, "CHUNK_VALUES", 2000)
+    turned = AFFINE @ np.array([[0.9, 0.2, 0.1, 1.0], [-0.2, 0.95, 0.1, 1.0], [0.0, -0.1, 0.8, 1.0], [0, 0, 0, 1.0]])
+    image = torch.rand(1, 12, 11, 10)
+    labels, _ = paint(image, WindowInferer((4, 6, 4)), (13, 12, 14), turned, skip_air=False)
+    check_same(labels, plain(image, (4, 6, 4), 0.5, (13, 12, 14), turned))
+
+
+def test_air_is_left_out_and_the_body_is_not_touched() -> None:
+    """A body in one corner of a scan of air: fewer windows, the same labels in it, and the same feature."""
+    image = torch.zeros(1, 48, 40, 44)
+    image[:, 6:20, 8:22, 5:25] = 1 + torch.rand(1, 14, 14, 20)
+    inferer, all_of_it, some = WindowInferer((8, 8, 8)), Local(), Local()
+    labels, found = paint(image, inferer, image.shape[1:], AFFINE, network=all_of_it, skip_air=False)
+    quick, quickly = paint(image, inferer, image.shape[1:], AFFINE, network=some)
+    assert some.windows < 0.4 * all_of_it.windows
+    assert quickly.skipped == 1 - some.windows / all_of_it.windows
+    assert found.skipped == 0
+    assert np.array_equal(quick[6:20, 8:22, 5:25], labels[6:20, 8:22, 5:25])
+    assert (quick[40:] == 0).all()
+    assert torch.equal(quickly.feature, found.feature)
+    _logits, feature = inferer.with_features(image[None], Local())
+    torch.testing.assert_close(feature[0], found.feature)
+
+
+def test_a_scan_without_air_is_all_body() -> None:
+    """Noise, a constant, and a scan with a dark half."""
+    half = torch.cat([torch.zeros(1, 16, 8, 8), torch.ones(1, 16, 8, 8)], dim=2)
+    for image in (torch.rand(1, 16, 16, 16), torch.ones(1, 16, 16, 16)):
+        assert body.body_cells(image).all()
+    tiling = Tiling.plan((16, 16, 8), 8, 0.0)
+    assert body.body_windows(half, tiling) == frozenset(tiling.starts)  # the dark half's windows touch the bright one's
+    assert body.body_windows(torch.rand(1, 1, 1, 1), Tiling.plan((1, 1, 1), 4, 0.5)) == {(0, 0, 0)}
+
+
+def test_less_memory_takes_strips_and_single_windows() -> None:
+    tiling = Tiling.plan((400, 300, 600), 96, 0.5)
+    roomy, tight = (make_plan(tiling, 105, 12, 4, 10**9, limit, exact=True) for limit in (64e9, 5e9))
+    assert len(roomy.strips) == 1
+    assert roomy.windows == 4
+    assert roomy.order[0] == 2  # the cross-section of the longest axis is the smallest
+    assert len(tight.strips) > 1
+    assert tight.windows == 1
+    assert tight.bytes <= 5e9 < roomy.bytes
+    assert tight.strips[0][0] == 0
+    assert [stop for _, stop in tight.strips[:-1]] == [first for first, _ in tight.strips[1:]]
+
+
+def test_nan_in_the_logits_is_noticed() -> None:
+    image = torch.rand(1, 6, 6, 6)
+    network = Local()
+    network.conv.bias.data[2] = torch.nan
+    for affine in (AFFINE, AFFINE @ np.diag([0.5, 0.5, 0.5, 1.0])):
+        painter = Painter(image.shape[1:], AFFINE, (6, 6, 6), affine, 5)
+        plan = make_plan(Tiling.plan((6, 6, 6), 4, 0.5), 5, 1, 1, 0, 1e12, exact=True)
+        with torch.no_grad():
+            paint_volume(image, network, WindowInferer(4), painter, plan)
+        assert not painter.finite
+
+
+def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:
+    """A line of five in windows of three, two apart: two voxels, then the rest; weights 1 2 1."""
+    weights = torch.tensor([1.0, 2.0, 1.0]).view(1, 1, 3)
+    blend = Blend([[0], [0], [0, 2]], weights, 1, (0, 1, 2))
+    found = []
+    for window in blend.windows():
+        for channels, values in blend.add(window, torch.full((1, 1, 1, 3), 3.0)):
+            found.append((blend.box(window)[2], channels, values.flatten(1).tolist()))
+    first, rest = (slice(0, 2), slice(0, 2), [[3, 6], [1, 2]]), (slice(2, 5), slice(0, 2), [[6, 6, 3], [2, 2, 1]])
+    assert found == [first, rest]
+    assert importance((3,), "constant", 1).tolist() == [1, 1, 1]
