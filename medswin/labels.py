@@ -39,12 +39,15 @@ class Label:
     modifier: Code | None = None
 
 
+LARGEST_VALUE = 255
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """The structures of a model in ascending voxel value; 0 is the background and is never listed.
 
     Raises:
-        InputError: for values that are not 1, 2, ... in order, or a name that is used twice.
+        InputError: for values that are not 1, 2, ... in order, more than 255 of them, or a name that is used twice.
     """
 
     labels: tuple[Label, ...]
@@ -53,6 +56,8 @@ class LabelSet:
         values = [label.value for label in self.labels]
         if values != list(range(1, len(values) + 1)):
             raise InputError(f"label values must be 1, 2, ... in order, got {values}", repair="renumber the labels")
+        if len(values) > LARGEST_VALUE:
+            raise InputError(f"a label map has one byte per voxel: {len(values)} labels are too many", repair="use 255")
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise InputError(f"label names must differ, got {names}", repair="rename the labels")

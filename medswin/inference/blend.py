@@ -14,6 +14,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from medswin.errors import ShapeError
+
 Box = tuple[slice, slice, slice]
 Index = tuple[int, int, int]
 
@@ -52,7 +54,17 @@ class Blend:
         """Add a window; some channels at a time, the weighted sums in its `box`, to be used before the next are asked.
 
         ``logits_CDHW`` is None for a window that is left out. Nothing comes where all windows of a block were.
+
+        Raises:
+            ShapeError: for logits of another shape than (channels, *window).
         """
+        expected = (self.channels, *self.weights.shape)
+        if logits_CDHW is not None and tuple(logits_CDHW.shape) != expected:
+            raise ShapeError(
+                f"the network answers a window of {expected[1:]} voxels with {tuple(logits_CDHW.shape)} values",
+                where="network",
+                repair=f"give a network of {self.channels} classes whose output is as large as its input",
+            )
         keys = [tuple(window[axis] for axis in self.order[level + 1 :]) for level in range(3)]
         held = [keys[level] in self.holds[level] and window[self.order[level]] > 0 for level in range(3)]
         if logits_CDHW is not None or any(held):

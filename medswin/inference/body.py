@@ -12,14 +12,14 @@ from medswin.inference.windows import Shape, Tiling
 
 CELL = 4  # voxels along an edge of the cells whose means are looked at
 DARK = 0.1  # of the range from the darkest to the brightest cells; what lies below is air
-PERCENTILES = (0.005, 0.995)
+PERCENTILES = (0.005, 0.95)  # a small bright part (a tracer, a vessel) must not make tissue dark
 
 
 def body_cells(image_CDHW: Tensor) -> Tensor:
     """Cells of `CELL` voxels that are not air in some channel, or have a neighbour that is not.
 
-    Air is what is darker than the darkest cells plus a tenth of the range up to the brightest (half a percent at both
-    ends is passed over). A scan that was cropped to the body has darkest cells too, but hardly a window of them alone.
+    Air is what is darker than the darkest cells plus a tenth of the range up to the bright ones (`PERCENTILES`). A scan
+    that was cropped to the body has darkest cells too, but hardly a window of them alone.
 
     Args:
         image_CDHW: as the network sees it.
@@ -39,7 +39,9 @@ def body_cells(image_CDHW: Tensor) -> Tensor:
 
 
 def body_windows(image_CDHW: Tensor, tiling: Tiling) -> frozenset[Shape]:
-    """Starts of the windows that hold any of the body; of all windows where there would be none."""
+    """Starts of the windows that hold any of the body; of all windows where there would be none, or not in 3D."""
+    if image_CDHW.ndim != 4:
+        return frozenset(tiling.starts)
     cells = body_cells(image_CDHW)
     found = frozenset(start for start in tiling.starts if _holds(cells, tiling, start))
     return found or frozenset(tiling.starts)

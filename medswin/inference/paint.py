@@ -98,6 +98,7 @@ class Painter:
         best = labels = None
         for channels, values in sums:
             for channel, value in zip(range(channels.start, min(channels.stop, self.channels)), values, strict=False):
+                self.finite &= bool(torch.isfinite(value.sum()))  # so is the sum of finite values
                 if best is None or labels is None:
                     best, labels = value.clone(), torch.zeros_like(value, dtype=torch.uint8)
                 else:
@@ -105,7 +106,6 @@ class Painter:
                     torch.maximum(labels, better.mul_(channel), out=labels)
                     torch.maximum(best, value, out=best)
         if best is not None and labels is not None:
-            self.finite &= bool(torch.isfinite(best).all())
             place, there = moved(labels[None], inside, exact, self.labels.shape)
             self.labels[place] = there[0].cpu().numpy()
 
@@ -122,7 +122,7 @@ class Painter:
         """The slab of mean logits, with the last row of the part before it; where no window was, background."""
         slab = self._zeros(self._last_row) if self._slab is None and self._last_row is not None else self._slab
         if slab is None:
-            raise RuntimeError("nothing was painted")
+            raise RuntimeError("a part was finished before any of its blocks came")
         sums, weights = slab[:-1], slab[-1]
         sums /= weights.clamp_min(torch.finfo(weights.dtype).tiny)
         sums[0].masked_fill_(weights == 0, OUTSIDE)

@@ -42,7 +42,15 @@ class Plan:
 
 
 def make_plan(
-    tiling: Tiling, channels: int, width: int, windows: int, held_bytes: int, limit_bytes: float, *, exact: bool
+    tiling: Tiling,
+    channels: int,
+    width: int,
+    windows: int,
+    held_bytes: int,
+    limit_bytes: float,
+    *,
+    exact: bool,
+    mirrored: bool = False,
 ) -> Plan:
     """The plan of least work that fits.
 
@@ -54,12 +62,15 @@ def make_plan(
         held_bytes: what the process holds beside, the scan and its labels included.
         limit_bytes: for all; where nothing fits, the plan of least memory is returned, and says what it takes.
         exact: whether the network's grid and the scan's are one; else a slab is interpolated.
+        mirrored: whether logits are averaged over mirrored passes, which holds four of them.
     """
+    per_window = 4 * prod(tiling.roi) * (channels * (4 if mirrored else 1) + MAPS_HELD * width)
     axes: tuple[Index, ...] = tuple(permutations((2, 1, 0)))  # type: ignore[arg-type]  # innermost 0 is the fastest
     tried: list[Plan] = []
     for count in range(1, max(map(len, tiling.axes)) + 1):
         for at_once in (windows, 1):
-            plans = [_plan(tiling, order, count, at_once, (channels, width, held_bytes), exact=exact) for order in axes]
+            held = held_bytes + at_once * per_window
+            plans = [_plan(tiling, order, count, at_once, channels, held, exact=exact) for order in axes]
             best = min(plans, key=lambda plan: plan.bytes)
             if best.bytes <= limit_bytes:
                 return best
@@ -67,8 +78,7 @@ def make_plan(
     return min(tried, key=lambda plan: plan.bytes)
 
 
-def _plan(tiling: Tiling, order: Index, count: int, windows: int, sizes: tuple[int, int, int], *, exact: bool) -> Plan:
-    channels, width, held = sizes
+def _plan(tiling: Tiling, order: Index, count: int, windows: int, channels: int, held: int, *, exact: bool) -> Plan:
     starts, end = tiling.axes[order[1]], tiling.padded[order[1]]
     count = min(count, len(starts))
     edges = [starts[len(starts) * i // count] for i in range(count)] + [end]
@@ -80,8 +90,7 @@ def _plan(tiling: Tiling, order: Index, count: int, windows: int, sizes: tuple[i
         steps = max((b - a for a, b in pairwise(used[order[0]])), default=tiling.roi[order[0]])
         slab = 4 * (channels + 1) * (max(steps, tiling.roi[order[0]]) + 1) * (strip[1] - strip[0] + 1)
         peak = max(peak, kept + (0 if exact else slab * tiling.padded[order[2]]))
-    window = 4 * prod(tiling.roi) * (channels + MAPS_HELD * width)
-    return Plan(order, plan.strips, windows, held + peak + windows * window)
+    return Plan(order, plan.strips, windows, held + peak)
 
 
 def resident_bytes() -> int:

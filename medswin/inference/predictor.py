@@ -185,6 +185,7 @@ class Predictor:
             resident_bytes() + painter.labels.nbytes,
             limit,
             exact=painter.halo == 0,
+            mirrored=bool(inferer.mirror_axes),
         )
         allowed = limit if self.memory_limit_gb else machine_memory()
         if plan.bytes > allowed:
@@ -210,6 +211,7 @@ class Predictor:
             "medswin": medswin.__version__,
             "window": {key: list(value) if isinstance(value, tuple) else value for key, value in self.window.items()},
             "precision": self.precision,
+            "skip_air": self.skip_air,
             "box": box.text if box else None,
         }
 

@@ -167,7 +167,7 @@ class WindowInferer(Inferer):
         for subset in subsets:
             for name, part in run(windows.flip(subset)).items():
                 total[name] = total[name] + part.flip(subset)
-        return {name: part / (len(subsets) + 1) for name, part in total.items()} if subsets else total
+        return {name: part.div_(len(subsets) + 1) for name, part in total.items()} if subsets else total
 
 
 def _values(value: float | Sequence[float]) -> Sequence[float]:

@@ -53,7 +53,7 @@ def paint_volume(
         inferer: its windows.
         painter: takes the blocks.
         plan: for the tiling of this image by this inferer.
-        stages: of the features to pool; -1 is the bottleneck.
+        stages: of the features to pool; -1 is the bottleneck; none for no features.
         skip_air: leave windows out that hold no body; what only they hold becomes background.
         device: where logits are blended; the image's where None.
     """
@@ -68,7 +68,7 @@ def paint_volume(
                 pooled.add(start)
                 for pool, feature in zip(pools, features, strict=True):
                     pool.add([(0, start)], feature[None])
-    feature = torch.cat([pool.result() for pool in pools], dim=1)[0]
+    feature = torch.cat([pool.result() for pool in pools], dim=1)[0] if pools else torch.empty(0)
     return Found(feature.float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
 
 
@@ -97,6 +97,7 @@ def _paint_strip(
         painter.block((d, h, w), blend.add(window, logits))
         if features:
             yield start, features
+        del logits, features  # not to be held while the next window runs
     painter.finish()
 
 
@@ -127,6 +128,7 @@ def _outputs(
             del windows, features, logits
         for index, start in waiting:
             yield (index, start, *(next(made) if start in run else (None, [])))
+        del made
         waiting = []
 
 

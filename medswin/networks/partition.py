@@ -1,7 +1,7 @@
 """Pure geometry: cut a grid of tokens into windows, put it back, and say which tokens may see each other.
 
 Cubes (Swin), shifted cubes and bars (CSwin) are all one thing here: a window size, clipped to the grid, and a shift.
-A layout says which partitions the blocks of a stage use: `Cubes`, `Bars` or `Whole`.
+Which of them a block uses is the layout's to say, see `medswin.networks.layouts`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +69,7 @@ class Partition:
         return rows.view(batch, *self.grid, channels)
 
     def groups(self, mask_pads: bool = True) -> tuple[Group, ...]:
-        """The windows in their order, grouped by which of their tokens may see each other: at most eight groups.
+        """The windows in their order, grouped by which of their tokens may see each other: one group, or a few.
 
         Tokens that only the roll brought together do not see each other. With ``mask_pads`` no token sees a pad (pads
         see pads, so that no row of a mask is empty); without it pads count as tokens, which is what MONAI does.
@@ -110,91 +110,47 @@ class Rows(torch.autograd.Function):
         return Rows.apply(grad_RC, back, take, zeros_back, zeros), None, None, None, None
 
 
-class Layout(Protocol):
-    """Which partitions the blocks of a stage attend over: one, or one per group of heads.
-
-    Attributes:
-        groups: the number of heads must be a multiple of this.
-    """
-
-    groups: ClassVar[int]
-
-    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
-        """The partitions of block number ``block`` of a stage on this grid: one for all heads, or ``groups``."""
-        ...
-
-
-@dataclass(frozen=True)
-class Cubes:
-    """One window for all heads, shifted by half its size in every second block (Swin)."""
-
-    window: Triple
-    groups: ClassVar[int] = 1
-
-    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
-        shift = [n // 2 if block % 2 else 0 for n in self.window]
-        return (Partition.fit(grid, self.window, shift),)
-
-
-@dataclass(frozen=True)
-class Bars:
-    """A cross of bars: a third of the heads along each axis, each bar as long as the grid and ``width`` across (CSwin).
-
-    Attributes:
-        width: tokens of a bar along each axis that it does not run along.
-    """
-
-    width: Triple
-    groups: ClassVar[int] = 3
-
-    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
-        windows = [
-            [g if i == along else w for i, (g, w) in enumerate(zip(grid, self.width, strict=True))]
-            for along in range(3)
-        ]
-        bars = tuple(Partition.fit(grid, window) for window in windows)
-        return bars if len(set(bars)) > 1 else bars[:1]
-
-
-@dataclass(frozen=True)
-class Whole:
-    """One window over the whole grid: full attention."""
-
-    groups: ClassVar[int] = 1
-
-    def __call__(self, grid: Triple, block: int) -> tuple[Partition, ...]:
-        return (Partition.fit(grid, grid),)
-
-
-@lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is cached while predicting must serve training too
-def _tokens(part: Partition) -> Tensor:
-    """The number of the token in each place of the windows, (M, N); -1 for a pad.
-
-    Windows that hold the end of a shifted or padded axis come after the others, for each axis.
-    """
-    numbers = torch.arange(prod(part.grid), device="cpu").view(part.grid)
-    ends = [p - g for p, g in zip(part.padded, part.grid, strict=True)]
-    padded = F.pad(numbers, (0, ends[2], 0, ends[1], 0, ends[0]), value=-1)
-    return _windows(part, padded.roll([-s for s in part.shift], dims=(0, 1, 2)))[_kinds(part).argsort(stable=True)]
-
-
 def _windows(part: Partition, x_DHW: Tensor) -> Tensor:
     """(*padded grid) -> (M, N), both row-major."""
     (a, b, c), (i, j, k) = part.counts, part.window
     return x_DHW.reshape(a, i, b, j, c, k).permute(0, 2, 4, 1, 3, 5).reshape(a * b * c, i * j * k)
 
 
-def _kinds(part: Partition) -> Tensor:
-    """For each window, in row-major order, which ends it holds: a number below 8."""
-    kinds = torch.zeros(part.counts, dtype=torch.long, device="cpu")
-    for axis, (grid, padded, shift) in enumerate(zip(part.grid, part.padded, part.shift, strict=True)):
-        if shift or padded > grid:
-            kinds.select(axis, -1).add_(2**axis)
-    return kinds.flatten()
+def _numbers(part: Partition) -> Tensor:
+    """The number of the token in each place of the windows, (M, N), row-major; -1 for a pad."""
+    numbers = torch.arange(prod(part.grid), device="cpu").view(part.grid)
+    ends = [p - g for p, g in zip(part.padded, part.grid, strict=True)]
+    padded = F.pad(numbers, (0, ends[2], 0, ends[1], 0, ends[0]), value=-1)
+    return _windows(part, padded.roll([-s for s in part.shift], dims=(0, 1, 2)))
+
+
+def _regions(part: Partition) -> Tensor:
+    """(M, N), row-major: tokens of a window that the grid, unrolled, holds side by side have the same number."""
+    regions = torch.zeros(part.padded, dtype=torch.long, device="cpu")
+    for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
+        if shift:  # in the rolled frame the last window holds the axis' end, then its beginning
+            regions.narrow(axis, size - window, window).add_(3**axis)
+            regions.narrow(axis, size - shift, shift).add_(3**axis)
+    return _windows(part, regions)
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is cached while predicting must serve training too
+def _kinds(part: Partition) -> Tensor:
+    """For each window, row-major, a number for what it holds of ends and of pads; 0 for one that holds none."""
+    pads_apart = torch.where(_numbers(part) < 0, 3**3, _regions(part))
+    kinds: Tensor = pads_apart.unique(dim=0, return_inverse=True)[1]
+    return kinds
+
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def _tokens(part: Partition) -> Tensor:
+    """`_numbers`, with the windows of each kind side by side."""
+    return _numbers(part)[_kinds(part).argsort(stable=True)]
+
+
+@lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _routes(part: Partition, batch: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
     """For each place of (M, B, N) the token of (B, T) that it takes; for each token its place; the places of pads."""
@@ -211,19 +167,11 @@ def _routes(part: Partition, batch: int, device: torch.device) -> tuple[Tensor, 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)
 def _groups(part: Partition, mask_pads: bool) -> tuple[Group, ...]:
-    regions = torch.zeros(part.padded, dtype=torch.long, device="cpu")
-    for axis, (size, window, shift) in enumerate(zip(part.padded, part.window, part.shift, strict=True)):
-        if shift:  # in the rolled frame the last window holds the axis' end, then its beginning
-            regions.narrow(axis, size - window, window).add_(3**axis)
-            regions.narrow(axis, size - shift, shift).add_(3**axis)
     kinds = _kinds(part)
-    order = kinds.argsort(stable=True)
-    regions_MN = _windows(part, regions)[order]
-    if mask_pads:
-        regions_MN = torch.where(_tokens(part) < 0, -1, regions_MN)
+    regions_MN = torch.where(_numbers(part) < 0, 3**3, _regions(part)) if mask_pads else _regions(part)
     groups: list[Group] = []
     for kind, windows in zip(*(values.tolist() for values in kinds.unique(return_counts=True)), strict=True):
-        region_N = regions_MN[int((kinds[order] == kind).nonzero()[0])]
+        region_N = regions_MN[int((kinds == kind).nonzero()[0])]
         visible = None if bool((region_N == region_N[0]).all()) else region_N[:, None] == region_N[None, :]
         if visible is None and groups and groups[-1].visible is None:
             windows += groups.pop().windows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from inference_fakes import ORIENTATIONS, reoriented
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor
 
+from medswin.errors import ShapeError
 from medswin.inference import body, resample
 from medswin.inference.blend import Blend
 from medswin.inference.paint import Painter
@@ -160,13 +162,31 @@ def test_less_memory_takes_strips_and_single_windows() -> None:
 def test_nan_in_the_logits_is_noticed() -> None:
     image = torch.rand(1, 6, 6, 6)
     network = Local()
-    network.conv.bias.data[2] = torch.nan
-    for affine in (AFFINE, AFFINE @ np.diag([0.5, 0.5, 0.5, 1.0])):
+    for value, affine in product((torch.nan, -torch.inf), (AFFINE, AFFINE @ np.diag([0.5, 0.5, 0.5, 1.0]))):
+        network.conv.bias.data[2] = value
         painter = Painter(image.shape[1:], AFFINE, (6, 6, 6), affine, 5)
         plan = make_plan(Tiling.plan((6, 6, 6), 4, 0.5), 5, 1, 1, 0, 1e12, exact=True)
         with torch.no_grad():
             paint_volume(image, network, WindowInferer(4), painter, plan)
         assert not painter.finite
+
+
+def test_a_network_of_another_shape_is_refused() -> None:
+    image = torch.rand(1, 6, 6, 6)
+    for logits in (torch.rand(1, 5, 1, 1, 1), torch.rand(1, 3, 4, 4, 4)):
+        network = Local()
+        network.decode = lambda features, logits=logits: logits.expand(len(features[0]), -1, -1, -1, -1)
+        with pytest.raises(ShapeError, match="5 classes"):
+            paint(image, WindowInferer(4), (6, 6, 6), AFFINE, network=network)
+
+
+def test_a_small_bright_part_does_not_make_tissue_air() -> None:
+    image = torch.zeros(1, 96, 64, 64)
+    image[:, 8:88, 12:52, 12:52] = 1 + 0.1 * torch.randn(80, 40, 40)
+    cool = body.body_cells(image)
+    image[:, 40:56, 24:40, 24:36] = 20.0
+    assert torch.equal(body.body_cells(image), cool)
+    assert 0.2 < cool.float().mean() < 0.6
 
 
 def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:

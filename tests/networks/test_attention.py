@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from medswin.errors import ConfigError
 from medswin.networks.blocks.attention import WindowAttention
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
-from medswin.networks.partition import Bars, Partition
+from medswin.networks.layouts import Bars
+from medswin.networks.partition import Partition
 
 
 def naive(attention, x_DHWC, parts, mixes=None):

@@ -44,3 +44,25 @@ def test_dropout_leaves_weights_out():
     q, k, v = (torch.randn(1, 1, 2, 2) for _ in range(3))
     added = torch.zeros(1, 1, 2, 2, requires_grad=True)
     assert torch.equal(mix(q, k, v, added, [1], 1.0, dropout=1.0), torch.zeros_like(v))
+
+
+def test_a_bias_gradient_in_half_precision_is_summed_in_full(monkeypatch):
+    """Hundreds of chunks: their sum in bf16 would stop growing."""
+    monkeypatch.setattr(mixing, "CHUNK_BYTES", 1)
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(600, 1, 8, 4) for _ in range(3))
+    grads = []
+    for dtype in (torch.float32, torch.bfloat16):
+        added = torch.zeros(1, 1, 8, 8, dtype=dtype, requires_grad=True)
+        mixed = mix(*(x.to(dtype) for x in (q, k, v)), added, [600], 0.5)
+        (mixed.float() * (v + 0.1)).sum().backward()
+        grads.append(added.grad.float())
+    assert (grads[1] - grads[0]).norm() < 0.02 * grads[0].norm()
+
+
+def test_autocast_takes_full_precision():
+    q, k, v = (torch.randn(4, 1, 8, 4, requires_grad=True) for _ in range(3))
+    added = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        mix(q, k, v, added, [4], 0.5).sum().backward()
+    assert q.grad.dtype == added.grad.dtype == torch.float32

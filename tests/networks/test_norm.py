@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 from medswin.networks.blocks import norm
+from medswin.networks.blocks.conv import ResidualConv
 from medswin.networks.blocks.norm import norm_act
 
 LAST = torch.channels_last_3d
@@ -52,3 +54,23 @@ def test_half_precision_is_averaged_in_full():
         results.append([y.float(), torch.autograd.grad((y.float() ** 3).sum(), values)[0].float()])
     for half, full in zip(*results, strict=True):
         assert (half - full).norm() < 0.02 * full.norm()
+
+
+def test_hooks_are_called_and_pruned_weights_count():
+    """A layer that something waits for is called as it is."""
+    block = ResidualConv(4, 6)
+    x, called = torch.rand(1, 4, 6, 6, 6), []
+    before = block(x)
+    block.norm1.register_forward_hook(lambda *_: called.append("norm"))
+    block.conv1.register_forward_hook(lambda *_: called.append("conv"))
+    torch.testing.assert_close(block(x), before, rtol=0, atol=1e-4)
+    assert called == ["conv", "norm"]
+    prune.l1_unstructured(block.conv2, "weight", amount=1.0)
+    assert not torch.equal(block(x), before)
+
+
+@pytest.mark.parametrize("channels", [(4, 4), (1, 7)])
+def test_parts_are_as_good_as_their_concatenation(channels):
+    parts = [torch.rand(2, c, 5, 4, 6) for c in channels]
+    for block in (ResidualConv(8, 8), ResidualConv(8, 3)):
+        torch.testing.assert_close(block(*parts), block(torch.cat(parts, 1)), rtol=0, atol=1e-5)

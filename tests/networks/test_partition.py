@@ -1,10 +1,11 @@
 """Cutting a grid into windows: pictures, an inverse, and who may see whom."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medswin.networks.partition import Bars, Cubes, Partition, Whole, relative_index
+from medswin.networks.layouts import Bars, Cubes, Whole
+from medswin.networks.partition import Partition, relative_index
 
 sizes = st.tuples(*[st.integers(1, 7)] * 3)
 
@@ -47,6 +48,33 @@ def test_windows_at_an_end_come_last_one_group_for_each_set_of_ends():
     rows, columns = ([[p // n % 2 == q // n % 2 for q in range(4)] for p in range(4)] for n in (2, 1))
     corner = torch.eye(4, dtype=torch.bool).tolist()
     assert [group.visible.tolist() for group in part.groups()[1:]] == [rows, columns, corner]
+
+
+@settings(deadline=None)
+@given(
+    grid=st.tuples(st.integers(1, 24), st.integers(1, 9), st.integers(1, 5)),
+    window=sizes,
+    shifted=st.booleans(),
+    mask_pads=st.booleans(),
+)
+def test_groups_hold_the_masks_of_a_naive_twin(grid, window, shifted, mask_pads):
+    """Two tokens see each other if they are both real, or both pads, and nothing but their window parts them."""
+    part = Partition.fit(grid, window, [n // 2 if shifted else 0 for n in window])
+    voxels = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij"), -1)[None] + 1.0
+    cut = part.cut(voxels)[:, 0]
+    seen = [g.visible for g in part.groups(mask_pads) for _ in range(g.windows)]
+    assert len(seen) == len(cut)
+    for places, visible in zip(cut, seen, strict=True):
+        real = places.amin(-1) > 0
+        near = torch.ones(len(places), len(places), dtype=torch.bool)
+        for axis, n in enumerate(part.window):
+            near &= (places[:, None, axis] - places[None, :, axis]).abs() < n
+        both = real[:, None] & real[None, :]
+        found = torch.ones_like(near) if visible is None else visible
+        assert torch.equal(found[both], near[both])
+        if mask_pads:
+            assert not found[real[:, None] & ~real[None, :]].any()
+            assert found.diagonal().all()
 
 
 def test_pads_are_hidden_unless_asked():

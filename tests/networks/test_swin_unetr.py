@@ -6,7 +6,7 @@ from monai.networks.nets import SwinUNETR as MonaiSwinUNETR
 from monai.networks.nets.swin_unetr import PatchMerging as MonaiMerging
 from monai.networks.nets.swin_unetr import PatchMergingV2 as MonaiMergingV2
 
-from medswin.errors import ShapeError, WeightsError
+from medswin.errors import ConfigError, ShapeError, WeightsError
 from medswin.networks import PatchMerging, SwinUNETR, build
 from medswin.networks.weights import load_monai_swin_unetr
 
@@ -195,3 +195,18 @@ def test_training_goes_on_after_inference_mode():
         net(x)
     net(x).square().mean().backward()
     assert net.encoder.stages[0].blocks[1].attention.bias.table.grad.abs().sum() > 0
+
+
+def test_stages_can_be_recomputed_one_by_one():
+    """The same loss and the same gradients, whichever stages keep nothing for the backward pass."""
+    found = []
+    for stages in (False, [True, False, True, False]):
+        torch.manual_seed(0)
+        network = SwinUNETR(1, 2, feature_size=12, use_checkpoint=stages)
+        network(torch.rand(1, 1, 32, 32, 64)).square().mean().backward()
+        assert [stage.use_checkpoint for stage in network.encoder.stages] == (stages or [False] * 4)
+        found.append([parameter.grad for parameter in network.parameters()])
+    for kept, recomputed in zip(*found, strict=True):
+        torch.testing.assert_close(kept, recomputed)
+    with pytest.raises(ConfigError, match="use_checkpoint has 2 entries for 4 stages"):
+        SwinUNETR(1, 2, use_checkpoint=[True, False])

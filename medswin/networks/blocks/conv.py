@@ -12,7 +12,7 @@ from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
 from medswin.errors import ShapeError
-from medswin.networks.blocks.norm import norm_act
+from medswin.networks.blocks.norm import has_hooks, norm_act
 from medswin.networks.contract import Triple
 
 Norm = str | tuple[str, dict[str, Any]]
@@ -56,10 +56,11 @@ class ResidualConv(nn.Module):
                 "norm, for example norm_name=('group', {'num_groups': 4})",
             )
         x = [part.contiguous(memory_format=LAST) for part in parts_BCDHW]
-        skip = x[0]
         if isinstance(self.skip, nn.Sequential):
             conv: Any = self.skip[0]
             skip = norm_act(convolve(conv, x), self.skip[1], slope=1.0)
+        else:
+            skip = x[0] if len(x) == 1 else torch.cat(x, dim=1)
         inner = norm_act(convolve(self.conv1, x), self.norm1)
         return norm_act(convolve(self.conv2, [inner]), self.norm2, skip)
 
@@ -71,6 +72,9 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
         conv: of stride 1, or of a stride as large as its kernel.
         parts_BCDHW: channels-last in memory, but for one of one channel.
     """
+    if has_hooks(conv):  # pruning, feature extraction and the like
+        called: Tensor = conv(torch.cat(list(parts_BCDHW), dim=1))
+        return called
     bias = conv.bias
     weights = conv.weight.split([part.shape[1] for part in parts_BCDHW], dim=1)
     summed: list[Tensor] = []

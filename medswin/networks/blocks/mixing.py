@@ -39,6 +39,10 @@ def mix(
     Returns:
         (W, H, N, D).
     """
+    if torch.is_autocast_enabled(q_WHND.device.type):
+        dtype = torch.get_autocast_dtype(q_WHND.device.type)
+        q_WHND, k_WHND, v_WHND = (x.to(dtype) for x in (q_WHND, k_WHND, v_WHND))
+        added_GHNN = None if added_GHNN is None else added_GHNN.to(dtype)
     learned = added_GHNN is not None and added_GHNN.requires_grad and torch.is_grad_enabled()
     if learned and q_WHND.device.type == "cpu" and not dropout:
         mixed: Tensor = _Biased.apply(q_WHND, k_WHND, v_WHND, added_GHNN, tuple(sizes), scale)
@@ -68,8 +72,9 @@ class _Biased(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, added = ctx.saved_tensors
+        grad = grad.to(q.dtype)
         grads = [torch.empty_like(x) for x in (q, k, v)]
-        grad_added = torch.zeros_like(added)
+        grad_added = torch.zeros_like(added, dtype=torch.promote_types(added.dtype, torch.float32))
         for group, part in _chunks(ctx.sizes, q.shape[1] * q.shape[2] ** 2 * q.element_size()):
             of_q, of_k, of_v, of_mixed = (x[part].contiguous() for x in (q, k, v, grad))
             of_q = of_q * ctx.scale
@@ -78,8 +83,8 @@ class _Biased(torch.autograd.Function):
             of_logits = torch._softmax_backward_data(of_mixed @ of_v.mT, weights, -1, weights.dtype)
             grads[0][part] = (of_logits @ of_k).mul_(ctx.scale)
             grads[1][part] = (of_q.mT @ of_logits).mT
-            grad_added[group] += of_logits.sum(0).sum_to_size(added.shape[1:])
-        return (*grads, grad_added, None, None)
+            grad_added[group] += of_logits.sum(0, dtype=grad_added.dtype).sum_to_size(added.shape[1:])
+        return (*grads, grad_added.to(added.dtype), None, None)
 
 
 def _chunks(sizes: Sequence[int], bytes_each: int) -> Iterator[tuple[int, slice]]:

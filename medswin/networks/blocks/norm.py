@@ -29,6 +29,7 @@ def norm_act(x_BCDHW: Tensor, norm: nn.Module, skip_BCDHW: Tensor | None = None,
         slope: of the activation below zero, positive; 1 for none.
     """
     plain = isinstance(norm, nn.InstanceNorm3d) and not norm.affine and not norm.track_running_stats
+    plain = plain and not has_hooks(norm) and x_BCDHW.numel() > 0 and x_BCDHW.dtype != torch.float64
     if plain and x_BCDHW.device.type == "cpu" and not torch.compiler.is_compiling():
         last = torch.channels_last_3d
         skip = None if skip_BCDHW is None else skip_BCDHW.contiguous(memory_format=last)
@@ -37,6 +38,11 @@ def norm_act(x_BCDHW: Tensor, norm: nn.Module, skip_BCDHW: Tensor | None = None,
     x = norm(x_BCDHW)
     x = x if skip_BCDHW is None else x + skip_BCDHW
     return F.leaky_relu(x, slope, inplace=True)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether something waits for the module to be called, which then must be called as it is."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 class _InstanceNormAct(torch.autograd.Function):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from medswin.networks.blocks.attention import WindowAttention
-from medswin.networks.partition import Layout, Partition
+from medswin.networks.layouts import Layout
+from medswin.networks.partition import Partition
 
 
 class DropPath(nn.Module):

@@ -12,7 +12,7 @@ from typing import Unpack
 from medswin.networks.blocks.position import LePE
 from medswin.networks.contract import triple
 from medswin.networks.encoders.windowed import Position, WindowEncoder, WindowOptions, entries
-from medswin.networks.partition import Bars, Layout, Whole
+from medswin.networks.layouts import Bars, Layout, Whole
 
 Stripes = int | Sequence[int | Sequence[int] | None]
 

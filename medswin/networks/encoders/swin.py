@@ -13,7 +13,7 @@ from typing import Unpack
 from medswin.networks.blocks.position import LogCPB, RelativeBias
 from medswin.networks.contract import Triple, triple
 from medswin.networks.encoders.windowed import Position, WindowEncoder, WindowOptions, per_stage
-from medswin.networks.partition import Cubes
+from medswin.networks.layouts import Cubes
 
 Windows = int | Sequence[int] | Sequence[int | Sequence[int]]
 

@@ -17,7 +17,7 @@ from medswin.networks.blocks.merging import PatchMerging
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.blocks.transformer import Stage, TransformerBlock, init_linear
 from medswin.networks.contract import Encoder, Triple, triple
-from medswin.networks.partition import Layout
+from medswin.networks.layouts import Layout
 
 Strides = int | Sequence[int | Sequence[int]]
 Downsample = str | Callable[..., nn.Module]
@@ -52,7 +52,8 @@ class WindowOptions(TypedDict, total=False):
     dropout_path_rate: stochastic depth, 0 to 1, rising linearly from block to block up to this (0).
     normalize: layer-normalise every feature over its channels, without parameters, before it is handed out (True).
     patch_norm: layer-normalise the first tokens (False).
-    use_checkpoint: recompute the blocks in the backward pass: less memory, about a third more time (False).
+    use_checkpoint: recompute the blocks in the backward pass, for less memory and more time: for all stages, or one
+        entry per stage (False).
     downsample: ``"merging"``, ``"mergingv2"``, or a class built with (dim=, norm_layer=, spatial_dims=) that maps
         (B, D, H, W, C) to (B, D/2, H/2, W/2, 2C) (``"merging"``).
     post_norm: normalise what attention, MLP and merging return instead of what they get, as Swin V2 does (False).
@@ -69,7 +70,7 @@ class WindowOptions(TypedDict, total=False):
     dropout_path_rate: float
     normalize: bool
     patch_norm: bool
-    use_checkpoint: bool
+    use_checkpoint: bool | Sequence[bool]
     downsample: Downsample
     post_norm: bool
     cosine: bool
@@ -123,6 +124,7 @@ class WindowEncoder(Encoder):
         self.patch_norm = nn.LayerNorm(feature_size) if chosen["patch_norm"] else None
         self.drop = nn.Dropout(chosen["drop_rate"])
         rates = iter(torch.linspace(0, chosen["dropout_path_rate"], sum(depths), device="cpu").tolist())
+        checkpoints = entries(chosen["use_checkpoint"], stages, "use_checkpoint")
         self.stages = nn.ModuleList()
         for i, dim in enumerate(widths[:-1]):
             attentions = [
@@ -131,7 +133,7 @@ class WindowEncoder(Encoder):
             blocks = [_block(dim, attention, next(rates), chosen) for attention in attentions]
             before = ResidualConv(dim, dim) if chosen["stage_conv"] else None
             merging = _merging(chosen["downsample"], dim, steps[i], chosen["post_norm"])
-            self.stages.append(Stage(blocks, layouts[i], merging, before, chosen["use_checkpoint"]))
+            self.stages.append(Stage(blocks, layouts[i], merging, before, bool(checkpoints[i])))
         self.apply(init_linear)
 
     def embed(self, x_BCDHW: Tensor) -> Tensor:
