@@ -39,12 +39,13 @@ def mix(
     Returns:
         (W, H, N, D).
     """
-    if torch.is_autocast_enabled(q_WHND.device.type):
-        dtype = torch.get_autocast_dtype(q_WHND.device.type)
+    device = q_WHND.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
         q_WHND, k_WHND, v_WHND = (x.to(dtype) for x in (q_WHND, k_WHND, v_WHND))
         added_GHNN = None if added_GHNN is None else added_GHNN.to(dtype)
     learned = added_GHNN is not None and added_GHNN.requires_grad and torch.is_grad_enabled()
-    if learned and q_WHND.device.type == "cpu" and not dropout:
+    if learned and device == "cpu" and not dropout:
         mixed: Tensor = _Biased.apply(q_WHND, k_WHND, v_WHND, added_GHNN, tuple(sizes), scale)
         return mixed
     return _fused(q_WHND, k_WHND, v_WHND, added_GHNN, sizes, scale, dropout)
