@@ -241,3 +241,9 @@ def test_auto_takes_bf16_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch
 def test_bf16_finds_what_fp32_finds() -> None:
     scan = Scan.from_array(marker(), np.eye(4))
     assert np.array_equal(Predictor(threshold_model(), precision="bf16")(scan).labels, marker() > 0.5)
+
+
+def test_results_with_and_without_air_are_not_taken_for_each_other() -> None:
+    """A batch resumes what has equal settings."""
+    settings = [Predictor(threshold_model(), skip_air=skip).settings() for skip in (True, True, False)]
+    assert settings[0] == settings[1] != settings[2]

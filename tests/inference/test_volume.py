@@ -23,7 +23,7 @@ from medswin.inference.plan import Plan, make_plan
 from medswin.inference.resample import to_grid
 from medswin.inference.sliding import WindowInferer
 from medswin.inference.volume import paint_volume
-from medswin.inference.windows import Tiling, importance
+from medswin.inference.windows import Tiling
 
 AFFINE = np.array([[1.5, 0, 0, -20.0], [0, 1.5, 0, 7.0], [0, 0, 2.0, 3.0], [0, 0, 0, 1.0]])
 
@@ -199,4 +199,3 @@ def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:
             found.append((blend.box(window)[2], channels, values.flatten(1).tolist()))
     first, rest = (slice(0, 2), slice(0, 2), [[3, 6], [1, 2]]), (slice(2, 5), slice(0, 2), [[6, 6, 3], [2, 2, 1]])
     assert found == [first, rest]
-    assert importance((3,), "constant", 1).tolist() == [1, 1, 1]
