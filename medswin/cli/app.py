@@ -14,6 +14,7 @@ import typer
 
 from medswin import __version__
 from medswin.cli import config, demo, evaluate, models, predict, train
+from medswin.cli.memory import keep_freed
 from medswin.cli.status import NOTHING_RAN, complain
 from medswin.errors import explain
 
@@ -96,6 +97,7 @@ def hush() -> None:
 
 def main() -> NoReturn:
     """Entry point of the ``medswin`` command."""
+    keep_freed()
     words = sys.argv[1:]
     debug = "--debug" in words
     if not debug:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
 from medswin.errors import InputError, explain
 from medswin.findings import Finding
 from medswin.inference.box import Box
-from medswin.inference.predictor import file_sha256
+from medswin.inference.prepare import Prepared, file_sha256
 from medswin.io.cases import check_case_name, described_case, read_case, remove_case, write_case, write_volumes
 from medswin.io.files import output_folder
 from medswin.io.layouts import case_names
@@ -21,14 +23,19 @@ from medswin.prediction import OODResult, Prediction
 
 log = logging.getLogger(__name__)
 
+LARGE_BYTES = 2**26  # of a file; so large a scan is read and written while no other is in memory
+
 Progress = Callable[[Sequence[Path]], Iterable[Path]]
 
 
 class Predicts(Protocol):
     """What a batch needs of a `medswin.inference.Predictor`."""
 
-    def __call__(self, image: Any, box: Box | None = None) -> Prediction:
-        """Segment one scan."""
+    def prepare(self, image: Any, box: Box | None = None) -> Prepared:
+        """Read and preprocess one scan."""
+
+    def predict(self, prepared: Prepared) -> Prediction:
+        """Segment it."""
 
     def settings(self, box: Box | None = None) -> dict[str, Any]:
         """What a prediction depends on beside the scan."""
@@ -81,10 +88,12 @@ def predict_folder(
 ) -> BatchResult:
     """Segment a scan or a folder of scans: ``<case>.nii.gz`` and ``<case>.json`` each, and ``volumes.csv``.
 
-    A scan that cannot be used is reported and the others are done. A case whose results are there, whole, and made of
-    the same file with the same package and settings, is not done again. Results of another file are removed before
-    their case is done again, so that a failure leaves none of them. ``volumes.csv`` tells of all cases in the folder,
-    those of earlier runs too, but for those that failed in this one. Cases are named by `case_names`.
+    While the network runs on a scan, the next one is read and the results of the one before are written, unless they
+    are large (`LARGE_BYTES`). A scan that cannot be used is reported and the others are done. A case whose results are
+    there, whole, and made of the same file with the same package and settings, is not done again. Results of another
+    file are removed before their case is done again, so that a failure leaves none of them. ``volumes.csv`` tells of
+    all cases in the folder, those of earlier runs too, but for those that failed in this one. Cases are named by
+    `case_names`.
 
     Args:
         predictor: the model.
@@ -104,25 +113,79 @@ def predict_folder(
     _check_places(scans, out)
     done: list[CaseResult] = []
     failed: list[tuple[Path, str]] = []
-    for path in progress(scans):
+
+    def settle(path: Path, outcome: Future[CaseResult]) -> None:
         try:
-            _check_name(path, names)
-            done.append(_one(predictor, path, out / f"{names[path]}.json", part, overwrite=overwrite))
+            done.append(outcome.result())
         except Exception as error:  # whatever is wrong with one scan, the others are done
             log.debug("a case failed", exc_info=True)
             failed.append((path, explain(error, path)))
+
+    def read(path: Path) -> Prepared | CaseResult:
+        _check_name(path, names)
+        return _read(predictor, path, out / f"{names[path]}.json", part, overwrite=overwrite)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        writing: list[tuple[Path, Future[CaseResult]]] = []
+        for path, found in zip(progress(scans), _ahead(reader, read, scans), strict=False):
+            outcome = _segment(predictor, found, out / f"{names[path]}.json", writer)
+            writing.append((path, outcome))
+            while len(writing) > (0 if _large(path) else 1):
+                settle(*writing.pop(0))
+        for case in writing:
+            settle(*case)
     write_volumes(out, without={names[path] for path, _ in failed})
     return BatchResult(tuple(done), tuple(failed))
 
 
-def _one(predictor: Predicts, path: Path, described: Path, box: Box | None, *, overwrite: bool) -> CaseResult:
+def _ahead(
+    reader: ThreadPoolExecutor, read: Callable[[Path], Prepared | CaseResult], scans: Sequence[Path]
+) -> Iterator[Future[Prepared | CaseResult]]:
+    """The reading of each scan; while one is used, the next one is read already, unless either is large."""
+    following: Future[Prepared | CaseResult] | None = None
+    for path, after in zip_longest(scans, scans[1:]):
+        now = following or reader.submit(read, path)
+        early = after is not None and not (_large(path) or _large(after))
+        following = reader.submit(read, after) if early else None
+        yield now
+
+
+def _read(
+    predictor: Predicts, path: Path, described: Path, box: Box | None, *, overwrite: bool
+) -> Prepared | CaseResult:
     there = None if overwrite else _made_before(described, path, predictor.settings(box))
     if there is not None:
         return CaseResult.of(there, resumed=True)
     _remove_stale(described, path)
-    made = replace(predictor(path, box), case=described.stem)
-    write_case(described.parent, made)
+    return predictor.prepare(path, box)
+
+
+def _segment(
+    predictor: Predicts, found: Future[Prepared | CaseResult], described: Path, writer: ThreadPoolExecutor
+) -> Future[CaseResult]:
+    """Run the network on what was found, and have the results written."""
+    outcome: Future[CaseResult] = Future()
+    try:
+        prepared = found.result()
+        if isinstance(prepared, Prepared):
+            made = replace(predictor.predict(prepared), case=described.stem)
+            return writer.submit(_write, described.parent, made)
+        outcome.set_result(prepared)
+    except Exception as error:
+        outcome.set_exception(error)
+    return outcome
+
+
+def _write(out: Path, made: Prediction) -> CaseResult:
+    write_case(out, made)
     return CaseResult.of(made, resumed=False)
+
+
+def _large(scan: Path) -> bool:
+    try:
+        return scan.stat().st_size > LARGE_BYTES
+    except OSError:
+        return False  # reading it explains
 
 
 def _made_before(described: Path, scan: Path, settings: dict[str, Any]) -> Prediction | None:

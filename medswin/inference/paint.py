@@ -100,13 +100,13 @@ class Painter:
             for channel, value in zip(range(channels.start, min(channels.stop, self.channels)), values, strict=False):
                 self.finite &= bool(torch.isfinite(value.sum()))  # so is the sum of finite values
                 if best is None or labels is None:
-                    best, labels = value.clone(), torch.zeros_like(value, dtype=torch.uint8)
+                    best, labels, better = value.clone(), torch.zeros_like(value), torch.empty_like(value)
                 else:
-                    better = (value > best).view(torch.uint8)  # and its number is higher than those so far:
-                    torch.maximum(labels, better.mul_(channel), out=labels)
+                    torch.gt(value, best, out=better)  # in floats, which processors compare many times faster
+                    torch.maximum(labels, better.mul_(channel), out=labels)  # its number is higher than those so far
                     torch.maximum(best, value, out=best)
         if best is not None and labels is not None:
-            place, there = moved(labels[None], inside, exact, self.labels.shape)
+            place, there = moved(labels[None].to(torch.uint8), inside, exact, self.labels.shape)
             self.labels[place] = there[0].cpu().numpy()
 
     def _place(self, inside: Sequence[slice], channels: slice, values: Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -16,16 +15,16 @@ from numpy.typing import NDArray
 
 import medswin
 from medswin.errors import ConfigError, InputError
-from medswin.inference.box import Box, cropped
-from medswin.inference.compute import check_fits, device_name, find_device, find_precision, machine_memory, mixed
+from medswin.inference.box import Box
+from medswin.inference.compute import device_name, find_device, find_precision, machine_memory, mixed
 from medswin.inference.model import Model
 from medswin.inference.paint import Painter
 from medswin.inference.plan import Plan, make_plan, resident_bytes, shape_text
+from medswin.inference.prepare import Prepared, prepare
 from medswin.inference.remarks import remarks
 from medswin.inference.sliding import WindowInferer
 from medswin.inference.volume import Found, paint_volume
 from medswin.inference.windows import Tiling
-from medswin.io.nifti import read_nifti
 from medswin.io.package import read_package
 from medswin.io.scan import Scan
 from medswin.ood import not_checked
@@ -86,24 +85,16 @@ class Predictor:
         self.quick = WindowInferer(**once, sw_device=self.device)
 
     @classmethod
-    def load(
-        cls,
-        model: str | Path,
-        *,
-        device: str | torch.device = "cpu",
-        precision: str = "auto",
-        threads: int | None = None,
-        mirror: bool | None = None,
-        **options: Any,
-    ) -> Predictor:
+    def load(cls, model: str | Path, **options: Any) -> Predictor:
         """Load a model: the name of a shipped one, or a package's folder or zip; ``name@sha256:HEX`` pins one.
+
+        ``options`` are the further arguments of `Predictor`.
 
         Raises:
             PackageError: if there is no such package, it is damaged, or of a newer format version.
             ConfigError: see `Predictor`.
         """
-        built = Model.build(read_package(model))
-        return cls(built, device=device, precision=precision, threads=threads, mirror=mirror, **options)
+        return cls(Model.build(read_package(model)), **options)
 
     def __call__(self, image: Any, box: str | Box | None = None) -> Prediction:
         """Segment one scan.
@@ -116,21 +107,26 @@ class Predictor:
         Raises:
             InputError: for a scan that cannot be read or used, or a box that does not lie in it.
         """
+        return self.predict(self.prepare(image, box))
+
+    def prepare(self, image: Any, box: str | Box | None = None) -> Prepared:
+        """The first half of a call, without the network: one thread may prepare scans while another predicts."""
+        return prepare(self.model, image, box)
+
+    def predict(self, prepared: Prepared) -> Prediction:
+        """The other half."""
         started = time.perf_counter()
-        scan = _as_scan(image)
-        part = Box.parse(box) if isinstance(box, str) else box
-        slices = None if part is None else part.slices(scan)
-        looked_at = scan if slices is None else cropped(scan, slices)
-        labels, found = self.segment(looked_at)
+        scan, looked_at, slices = prepared.scan, prepared.looked_at, prepared.slices
+        labels, found = self.segment(prepared)
         if slices is not None:
             inside, labels = labels, np.zeros(scan.shape, dtype=np.uint8)
             labels[slices] = inside
-        said = self.settings(part) | {
-            "input_sha256": None if scan.path is None else file_sha256(scan.path),
+        said = self.settings(prepared.box) | {
+            "input_sha256": prepared.sha256,
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
             "skipped_windows": round(found.skipped, 4),
-            "seconds": round(time.perf_counter() - started, 2),
+            "seconds": round(prepared.seconds + time.perf_counter() - started, 2),
         }
         noticed = remarks(scan, self.model.label_set, quick=self.model.too_large(looked_at))
         ood = self.verdict(looked_at, found.feature.numpy())
@@ -139,18 +135,16 @@ class Predictor:
             scan.case, labels, scan.grid.affine, self.model.label_set, ood, scan.findings + noticed, said, region
         )
 
-    def segment(self, scan: Scan) -> tuple[NDArray[np.uint8], Found]:
-        """Labels (X, Y, Z) uint8 on the scan's own grid, and its bottleneck feature (F,), from one pass.
+    def segment(self, prepared: Prepared) -> tuple[NDArray[np.uint8], Found]:
+        """Labels (X, Y, Z) uint8 on the grid of what is looked at, and its bottleneck feature (F,), from one pass.
 
         A scan far larger than the training scans will be rejected whatever is found in it. It gets a quick look, with
         windows side by side and no mirroring, rather than an hour's work that nobody may use.
 
         Raises:
-            InputError: for another number of channels than the model's, a scan too large for memory, or a network
-                that answers with NaN or infinity.
+            InputError: for a scan too large for memory, or a network that answers with NaN or infinity.
         """
-        self._check(scan)
-        image = self.model.preprocessing(scan.image)
+        scan, image = prepared.looked_at, prepared.image
         inferer = self.quick if self.model.too_large(scan) else self.inferer
         classes = len(self.model.label_set) + 1
         painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, classes)
@@ -215,34 +209,11 @@ class Predictor:
             "box": box.text if box else None,
         }
 
-    def _check(self, scan: Scan) -> None:
-        names, channels = self.model.channels, len(scan.image)
-        if channels != len(names):
-            one = ", save one time point if it is a series of them" if channels > len(names) else ""
-            raise InputError(
-                f"the scan has {channels} channels, model {self.model.name} takes {len(names)} ({', '.join(names)})",
-                where=scan.path or scan.case,
-                repair=f"give a scan with these channels, in this order{one}, or use another model",
-            )
-        check_fits(scan, self.model.preprocessing.spacing_mm)
-
     def _blend_on(self, plan: Plan) -> torch.device:
         if self.device.type != "cuda":
             return torch.device("cpu")
         free, _ = torch.cuda.mem_get_info(self.device)
         return self.device if plan.bytes < STITCH_SHARE * free else torch.device("cpu")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _as_scan(image: Any) -> Scan:
-    if isinstance(image, Scan):
-        return image
-    return read_nifti(image) if isinstance(image, str | Path) else Scan.from_array(image)
 
 
 def _mirror_axes(model: Model, mirror: bool | None) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from threading import Event
 
 import nibabel
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from inference_fakes import threshold_model
 
 from medswin.errors import InputError
-from medswin.inference import Predictor, predict_folder
+from medswin.inference import Predictor, batch, predict_folder
 from medswin.inference.batch import BatchResult
 from medswin.io.cases import read_case
 
@@ -26,9 +27,9 @@ def write_scan(path: Path, bright: int) -> None:
 class Counting(Predictor):
     """Writes down which cases it was asked for."""
 
-    def __call__(self, image, box=None):
+    def prepare(self, image, box=None):
         self.asked = [*getattr(self, "asked", []), Path(image).name]
-        return super().__call__(image, box)
+        return super().prepare(image, box)
 
 
 @pytest.fixture
@@ -253,3 +254,59 @@ def test_cases_in_nnunets_layout_are_named_without_their_channel(tmp_path: Path,
         "b_1_0000",
         "c",
     ]
+
+
+class Slow(Predictor):
+    """Waits, before it predicts a scan, until the next one is read and the one before is written."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.read, self.met = {name: Event() for name in "abc"}, []
+        self.written = {name: Event() for name in "abc"}
+
+    def prepare(self, image, box=None):
+        prepared = super().prepare(image, box)
+        self.read[prepared.scan.case].set()
+        return prepared
+
+    def predict(self, prepared):
+        before, after = {"a": ("", "b"), "b": ("a", "c"), "c": ("b", "")}[prepared.scan.case]
+        wait = 30 if batch.LARGE_BYTES else 0.2
+        self.met += [self.read[after].wait(wait)] if after else []
+        self.met += [self.written[before].wait(30)] if before else []
+        return super().predict(prepared)
+
+
+@pytest.mark.parametrize(("large", "met"), [(2**26, [True] * 4), (0, [False, False, True, True])])
+def test_reading_and_writing_go_on_while_the_network_runs_but_not_for_large_scans(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, met: list[bool]
+) -> None:
+    write_scan(scans / "c.nii", 4)
+    predictor = Slow(threshold_model(spacing_mm=None))
+
+    def write(out, made):
+        result = batch_write(out, made)
+        predictor.written[made.case].set()
+        return result
+
+    batch_write = batch.write_case
+    monkeypatch.setattr(batch, "write_case", write)
+    monkeypatch.setattr(batch, "LARGE_BYTES", large)
+    assert [case.case for case in predict_folder(predictor, scans, tmp_path / "out").done] == ["a", "b", "c"]
+    assert sorted(predictor.met) == sorted(met)
+
+
+def test_a_result_that_cannot_be_written_is_reported(
+    scans: Path, tmp_path: Path, predictor: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(out, made):
+        if made.case == "a":
+            raise OSError(28, "No space left on device")
+        return batch_write(out, made)
+
+    batch_write = batch.write_case
+    monkeypatch.setattr(batch, "write_case", write)
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [case.case for case in result.done] == ["b"]
+    assert "No space left" in result.failed[0][1]
+    assert cases_in_table(tmp_path / "out") == ["b"]

@@ -100,7 +100,8 @@ def test_the_feature_is_that_of_with_features() -> None:
     """Training fits its detector on `with_features` of the prepared image: use must give the very same numbers."""
     model = threshold_model()
     scan = Scan.from_array(marker(), np.diag([1.0, 1.3, 0.8, 1.0]))
-    feature = Predictor(model).segment(scan)[1].feature
+    predictor = Predictor(model)
+    feature = predictor.segment(predictor.prepare(scan))[1].feature
     prepared = model.preprocessing(scan.image).as_tensor()[None]
     expected = WindowInferer(**model.window).with_features(prepared, Threshold())[1]
     np.testing.assert_array_equal(feature, expected[0].detach().numpy())
