@@ -9,7 +9,7 @@ import sys
 # zeroed page by page, for the next tensor of the same size: a fifth of the time of a network on two CPU cores.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 2**31 - 1  # free at the end of the heap before it is returned
-MAPPED_BYTES = 2**30  # a larger block comes from the system and goes back to it
+MAPPED_BYTES = 2**28  # a larger block, such as a large scan, comes from the system and goes back to it
 
 
 def keep_freed() -> bool:

@@ -30,11 +30,14 @@ class Blend:
         weights: of the voxels of a window, (D, H, W), on the device where blocks are put together.
         channels: of the logits; the sum of the weights themselves is one more, the last.
         order: the axes, outermost first.
+        strip: what is wanted along ``order[1]``: first and last voxel.
     """
 
-    def __init__(self, starts: Sequence[Sequence[int]], weights: Tensor, channels: int, order: Index) -> None:
-        self.starts, self.weights, self.channels, self.order = starts, weights, channels, order
-        shapes = kept_shapes(starts, tuple(weights.shape), order)
+    def __init__(
+        self, starts: Sequence[Sequence[int]], weights: Tensor, channels: int, order: Index, strip: tuple[int, int]
+    ) -> None:
+        self.starts, self.weights, self.channels, self.order, self.strip = starts, weights, channels, order, strip
+        shapes = kept_shapes(starts, tuple(weights.shape), order, strip)
         few = min(max(AT_ONCE // weights.numel(), 1), channels + 1)
         self.values = weights.new_empty((few, *weights.shape))
         self.kept = [weights.new_empty((channels + 1, *shape)) for shape in shapes]
@@ -46,8 +49,8 @@ class Blend:
             yield _by_axis(index, self.order)
 
     def box(self, window: Index) -> Box:
-        """The block that is whole once this window is added."""
-        d, h, w = (slice(*self._span(axis, i)) for axis, i in enumerate(window))
+        """The block that is whole once this window is added; empty where all of it lies outside of the strip."""
+        d, h, w = (slice(*self._wanted(axis, i)) for axis, i in enumerate(window))
         return d, h, w
 
     def add(self, window: Index, logits_CDHW: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
@@ -73,7 +76,9 @@ class Blend:
                 part = slice(first, min(first + few, self.channels + 1))
                 values = self.values[: part.stop - first]
                 self._weigh(logits_CDHW, part, values)
-                yield part, self._pass_on(window, part, values, held)
+                whole = self._pass_on(window, part, values, held)
+                if whole is not None:
+                    yield part, whole
         for level, key in enumerate(keys):
             if logits_CDHW is not None or any(held[level:]):
                 self.holds[level].add(key)
@@ -88,7 +93,7 @@ class Blend:
         torch.mul(logits, self.weights, out=out[: len(logits)])
         out[len(logits) :] = self.weights
 
-    def _pass_on(self, window: Index, part: slice, values: Tensor, held: Sequence[bool]) -> Tensor:
+    def _pass_on(self, window: Index, part: slice, values: Tensor, held: Sequence[bool]) -> Tensor | None:
         for level in (2, 1, 0):
             axis = self.order[level]
             start, stop = self._span(axis, window[axis])
@@ -99,23 +104,37 @@ class Blend:
                 values.narrow(axis + 1, 0, before).add_(kept.narrow(axis + 1, 0, before))
             if roi > done:
                 kept.narrow(axis + 1, 0, roi - done).copy_(values.narrow(axis + 1, done, roi - done))
-            values = values.narrow(axis + 1, 0, done)
+            first, last = self._wanted(axis, window[axis])
+            if first == last:
+                return None
+            values = values.narrow(axis + 1, first - start, last - first)
         return values
 
     def _span(self, axis: int, i: int) -> tuple[int, int]:
         starts = self.starts[axis]
         return starts[i], starts[i + 1] if i + 1 < len(starts) else starts[i] + self.weights.shape[axis]
 
+    def _wanted(self, axis: int, i: int) -> tuple[int, int]:
+        """What of a span lies in the strip."""
+        start, stop = self._span(axis, i)
+        if axis != self.order[1]:
+            return start, stop
+        first, last = (min(max(end, self.strip[0]), self.strip[1]) for end in (start, stop))
+        return first, last
+
     def _place(self, window: Index, level: int) -> tuple[slice, ...]:
-        """Where a window's block lies in what is kept: along inner axes at its span, else from the beginning."""
+        """Where a window's block lies in what is kept: along inner axes where it is wanted, else from the beginning."""
         place = [slice(None)] * 3
         for axis in self.order[level + 1 :]:
-            start, stop = self._span(axis, window[axis])
-            place[axis] = slice(start - self.starts[axis][0], stop - self.starts[axis][0])
+            first, last = self._wanted(axis, window[axis])
+            origin = self.strip[0] if axis == self.order[1] else self.starts[axis][0]
+            place[axis] = slice(first - origin, last - origin)
         return tuple(place)
 
 
-def kept_shapes(starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index) -> list[tuple[int, ...]]:
+def kept_shapes(
+    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, strip: tuple[int, int]
+) -> list[tuple[int, ...]]:
     """Shape of what is kept for the next window along each axis of ``order``."""
     shapes = []
     for level, axis in enumerate(order):
@@ -123,14 +142,17 @@ def kept_shapes(starts: Sequence[Sequence[int]], roi: Sequence[int], order: Inde
         pairs = zip(starts[axis], starts[axis][1:], strict=False)
         shape[axis] = max((a + roi[axis] - b for a, b in pairs), default=0)
         for inner in order[level + 1 :]:
-            shape[inner] = starts[inner][-1] + roi[inner] - starts[inner][0]
+            whole = starts[inner][-1] + roi[inner] - starts[inner][0]
+            shape[inner] = strip[1] - strip[0] if inner == order[1] else whole
         shapes.append(tuple(shape))
     return shapes
 
 
-def kept_bytes(starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, channels: int) -> int:
+def kept_bytes(
+    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, strip: tuple[int, int], channels: int
+) -> int:
     """Memory of a `Blend`."""
-    return 4 * (channels + 1) * sum(map(prod, kept_shapes(starts, roi, order)))
+    return 4 * (channels + 1) * sum(map(prod, kept_shapes(starts, roi, order, strip)))
 
 
 def _by_axis(values: Sequence[int], order: Index) -> Index:

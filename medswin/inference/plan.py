@@ -85,8 +85,9 @@ def _plan(tiling: Tiling, order: Index, count: int, windows: int, channels: int,
     plan = Plan(order, tuple(pairwise(edges)), windows, 0)
     peak = 0
     for strip in plan.strips:
-        used = plan.starts(tiling, strip, 0 if exact else 1)
-        kept = kept_bytes(used, tiling.roi, order, channels)
+        halo = 0 if exact else 1
+        used = plan.starts(tiling, strip, halo)
+        kept = kept_bytes(used, tiling.roi, order, (max(strip[0] - halo, 0), strip[1]), channels)
         steps = max((b - a for a, b in pairwise(used[order[0]])), default=tiling.roi[order[0]])
         slab = 4 * (channels + 1) * (max(steps, tiling.roi[order[0]]) + 1) * (strip[1] - strip[0] + 1)
         peak = max(peak, kept + (0 if exact else slab * tiling.padded[order[2]]))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.data import MetaTensor
 
 from medswin.errors import InputError
@@ -23,10 +24,10 @@ class Prepared:
     """A scan that waits for the network.
 
     Attributes:
-        scan: as it was read.
+        scan: as it was read, but without its intensities: only its grid and findings are needed from here on.
         box: the part to look at; None for all.
         slices: the box on the scan's array.
-        looked_at: this part of the scan.
+        looked_at: this part of the scan, without its intensities.
         image: (C, X, Y, Z) on the network's grid.
         sha256: of the file; None for an array.
         seconds: that this took.
@@ -61,7 +62,7 @@ def prepare(model: Model, image: Any, box: str | Box | None = None) -> Prepared:
     _check(looked_at, model)
     on_grid = model.preprocessing(looked_at.image)
     sha256 = None if scan.path is None else file_sha256(scan.path)
-    return Prepared(scan, part, slices, looked_at, on_grid, sha256, time.perf_counter() - started)
+    return Prepared(_hollow(scan), part, slices, _hollow(looked_at), on_grid, sha256, time.perf_counter() - started)
 
 
 def file_sha256(path: Path) -> str:
@@ -74,6 +75,12 @@ def _as_scan(image: Any) -> Scan:
     if isinstance(image, Scan):
         return image
     return read_nifti(image) if isinstance(image, str | Path) else Scan.from_array(image)
+
+
+def _hollow(scan: Scan) -> Scan:
+    """The scan on its grid with zeros that take no memory."""
+    zeros = torch.zeros(()).expand(scan.image.shape)
+    return replace(scan, image=MetaTensor(zeros, affine=scan.image.affine))
 
 
 def _check(scan: Scan, model: Model) -> None:

@@ -84,7 +84,8 @@ def _paint_strip(
 ) -> Iterator[tuple[Shape, list[Tensor]]]:
     """Paint a strip, and give the start and the features of each window that ran."""
     starts = plan.starts(sweep.tiling, strip, painter.halo)
-    blend = Blend(starts, sweep.weights.to(sweep.device), painter.channels, plan.order)
+    wanted = (max(strip[0] - painter.halo, 0), strip[1])
+    blend = Blend(starts, sweep.weights.to(sweep.device), painter.channels, plan.order, wanted)
     pads = [before for before, _ in sweep.tiling.pads]
     outer, row = plan.order[0], -1
     for window, start, logits, features in _outputs(sweep, segmenter, inferer, blend, plan.windows, run, stages):

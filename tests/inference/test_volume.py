@@ -192,7 +192,7 @@ def test_a_small_bright_part_does_not_make_tissue_air() -> None:
 def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:
     """A line of five in windows of three, two apart: two voxels, then the rest; weights 1 2 1."""
     weights = torch.tensor([1.0, 2.0, 1.0]).view(1, 1, 3)
-    blend = Blend([[0], [0], [0, 2]], weights, 1, (0, 1, 2))
+    blend = Blend([[0], [0], [0, 2]], weights, 1, (0, 1, 2), strip=(0, weights.shape[1]))
     found = []
     for window in blend.windows():
         for channels, values in blend.add(window, torch.full((1, 1, 1, 3), 3.0)):
