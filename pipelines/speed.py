@@ -1,9 +1,8 @@
 """How fast is medswin beside MONAI, and how much memory does each take? Both run here, in turns, on the same weights.
 
-Outputs are compared first; then the contenders run in turns, and the ratio of a pair of runs is what counts, since the
-speed of a machine drifts. Memory is the peak of a fresh process (Linux) that does nothing else. MONAI runs as it comes
-and, where it can, with its best flag (``use_flash_attention``, which has no gradient on CPUs). Where bf16 is native,
-and on GPUs, forward rows also run under autocast, with batches of 1 and 4, and compiled.
+MONAI runs as it comes and, where it can, with its best flag (``use_flash_attention``, which has no gradient on CPUs).
+Where bf16 is native, and on GPUs, forward rows also run under autocast, with batches of 1 and 4, and compiled. The row
+"CT" is a made-up patient in air, from file to file: ``medswin predict`` beside MONAI's readers, inferer and writer.
 
 Usage: python pipelines/speed.py [--rows WORD ...] [--pairs 3]
 """
@@ -11,95 +10,97 @@ Usage: python pipelines/speed.py [--rows WORD ...] [--pairs 3]
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from datetime import date
+import tempfile
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import nibabel
 import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import SwinUNETR as MonaiSwinUNETR
+from monai.transforms import Compose, EnsureChannelFirst, LoadImage, SaveImage, ScaleIntensityRange
+from side_by_side import DEVICE, Contenders, Run, in_turns, one_after_the_other, record
 from torch import nn
 
+import medswin
 from medswin.inference import WindowInferer
 from medswin.inference.paint import Painter
 from medswin.inference.plan import make_plan, resident_bytes
+from medswin.inference.stitch import FeaturePool
 from medswin.inference.volume import paint_volume
 from medswin.inference.windows import Tiling
-from medswin.io import read_json, write_json
+from medswin.io import FORMAT_VERSION, write_package
+from medswin.labels import LabelSet
 from medswin.networks import CSwinUNet, SwinUNETR
 from medswin.networks.precision import has_bf16
 from medswin.networks.weights import load_monai_swin_unetr
 
 RESULTS = Path(__file__).with_suffix(".json")
 OURS, THEIRS, BEST = "medswin", "MONAI", "MONAI, best flags"
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 INCOMPARABLE = ("beside", "blending")  # other networks, and logits that MONAI weighs in place, again and again
-Run = Callable[[], Any]
+CT = "CT from file to file, 256x256x224, feature size 12, overlap 0.5"
+FLAGS: dict[str, dict[str, bool]] = {THEIRS: {}, BEST: {"use_flash_attention": True}}
 
 
 def main() -> None:
     """Measure the rows, and write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rows", nargs="+", default=[""], metavar="WORD", help="only rows that have one of these in them"
-    )
-    parser.add_argument("--pairs", type=int, default=3, help="after a first run, which counts only for 0")
-    parser.add_argument("--alone", nargs=2, metavar=("ROW", "WHO"), help="one run, and the peak memory of this process")
+    parser.add_argument("--rows", nargs="+", default=[""], metavar="WORD", help="only rows with one of these in them")
+    parser.add_argument("--pairs", type=int, default=3, help="after a first run, which does not count")
+    parser.add_argument("--alone", nargs=2, metavar=("ROW", "WHO"), help="one run, whose memory another process reads")
+    parser.add_argument("--ct", nargs=2, metavar=("WHO", "FOLDER"), help="MONAI's way from file to file")
     options = parser.parse_args()
     if options.alone:
         row, who = options.alone
         rows()[row][who]()()
-        print(int(re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[0]) * 1024 / 1e9)
-        return
-    old = {row["row"]: row for row in read_json(RESULTS)["rows"]} if RESULTS.exists() else {}
-    for name, contenders in rows().items():
-        if any(word in name for word in options.rows):
-            old[name] = measure(name, contenders, options.pairs)
-            print(text(old[name]), flush=True)
-            machine = f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
-            kept = [old[row] for row in rows() if row in old]
-            write_json(RESULTS, {"date": date.today().isoformat(), "machine": machine, "rows": kept})
+    elif options.ct:
+        monai_from_file_to_file(FLAGS[options.ct[0]], Path(options.ct[1]))
+    else:
+        names = [*rows(), CT]
+        for name, contenders in rows().items():
+            if any(word in name for word in options.rows):
+                compare = not any(word in name for word in INCOMPARABLE)
+                record(RESULTS, names, in_turns(name, contenders, options.pairs, compare=compare))
+        if any(word in CT for word in options.rows):
+            with tempfile.TemporaryDirectory() as folder:
+                record(RESULTS, names, from_file_to_file(Path(folder)))
 
 
-def rows() -> dict[str, dict[str, Callable[[], Run]]]:
-    """Each row's contenders: a name, and what builds one run of it."""
-    table: dict[str, dict[str, Callable[[], Run]]] = {}
+def rows() -> dict[str, Contenders]:
+    """Each row's contenders."""
+    table: dict[str, Contenders] = {}
     for size in (12, 24, 48):
         table[f"forward, feature size {size}, 96x96x96"] = {
             OURS: lambda size=size: forward(ours(size)),
             THEIRS: lambda size=size: forward(theirs(size)),
-            BEST: lambda size=size: forward(theirs(size, use_flash_attention=True)),
+            BEST: lambda size=size: forward(theirs(size, **FLAGS[BEST])),
         }
     table["forward, CSwinUNet beside SwinUNETR, feature size 24, 96x96x96"] = {
         OURS: lambda: forward(CSwinUNet(1, 3, feature_size=24)),
-        BEST: lambda: forward(theirs(24, use_flash_attention=True)),
+        BEST: lambda: forward(theirs(24, **FLAGS[BEST])),
+    }
+    table["forward beside pooling its features for the verdict, feature size 12, 96x96x96"] = {
+        OURS: lambda: forward(ours(12)),
+        "pooling": lambda: pooling(ours(12)),
     }
     for size, batch, edge in ((24, 2, 64), (48, 1, 96)):
         table[f"training step, feature size {size}, {batch} x {edge}x{edge}x{edge}"] = {
             OURS: lambda a=(batch, edge), size=size: step(ours(size), *a),
-            "medswin, use_checkpoint": lambda a=(batch, edge), size=size: step(ours(size, use_checkpoint=True), *a),
+            **{
+                f"medswin, use_checkpoint {said}": lambda a=(batch, edge), size=size, stages=stages: step(
+                    ours(size, use_checkpoint=stages), *a
+                )
+                for said, stages in (("all", True), ("first", (True, False, False, False)))
+            },
             THEIRS: lambda a=(batch, edge), size=size: step(theirs(size), *a),
         }
+    image = torch.rand(1, 240, 240, 240)
     table["blending alone, 240x240x240, 105 classes, overlap 0.25"] = {
-        OURS: lambda: paint(torch.rand(1, 240, 240, 240), Null(105), 105, 0.25),
-        THEIRS: lambda: stitch(torch.rand(1, 240, 240, 240), Null(105), 0.25),
-    }
-    table["whole CT, 192x192x168, feature size 12, overlap 0.5"] = {
-        OURS: lambda: paint(phantom(192), ours(12), 3, 0.5),
-        BEST: lambda: stitch(phantom(192), theirs(12, use_flash_attention=True), 0.5),
-    }
-    table["whole CT without features for the verdict"] = {
-        OURS: lambda: paint(phantom(128), ours(12), 3, 0.25),
-        "medswin, no features": lambda: paint(phantom(128), ours(12), 3, 0.25, stages=()),
+        OURS: lambda: paint(image, Null(105), 105, 0.25),
+        THEIRS: lambda: stitch(image, Null(105), 0.25, 1),
+        "MONAI, four at once": lambda: stitch(image, Null(105), 0.25, 4),
     }
     if has_bf16(DEVICE) or DEVICE == "cuda":
         for size, batch in ((12, 1), (48, 1), (48, 4)):
@@ -108,9 +109,7 @@ def rows() -> dict[str, dict[str, Callable[[], Run]]]:
                 "medswin, compiled": lambda size=size, batch=batch: forward(
                     torch.compile(ours(size)), batch, autocast=True
                 ),
-                BEST: lambda size=size, batch=batch: forward(
-                    theirs(size, use_flash_attention=True), batch, autocast=True
-                ),
+                BEST: lambda size=size, batch=batch: forward(theirs(size, **FLAGS[BEST]), batch, autocast=True),
             }
     return table
 
@@ -180,97 +179,92 @@ class Null(nn.Module):
         return self(features[0])
 
 
-def phantom(edge: int) -> torch.Tensor:
-    """A patient in air: an ellipse of tissue that fills a third of the slices, and none in the upper half."""
-    x, y = (torch.linspace(-1, 1, edge)[axis] for axis in ((slice(None), None, None), (None, slice(None), None)))
-    z = torch.linspace(-1, 1, edge * 7 // 8)
-    torch.manual_seed(0)
-    tissue = ((x / 0.6) ** 2 + (y / 0.5) ** 2 + 0 * z < 1) & (z < 0)
-    return torch.where(tissue, 0.5 + 0.1 * torch.randn(tissue.shape), torch.zeros(()))[None]
+def pooling(network: SwinUNETR) -> Run:
+    """What the verdict adds to one window."""
+    with torch.inference_mode():
+        features = network.eval().encode(torch.randn(1, 1, 96, 96, 96))[-1]
+
+    def run() -> Any:
+        pool = FeaturePool(Tiling.plan((96, 96, 96), 96, 0.0), 1)
+        pool.add([(0, (0, 0, 0))], features)
+        return pool.result()
+
+    return run
 
 
-def paint(image: torch.Tensor, network: Any, classes: int, overlap: float, stages: tuple[int, ...] = (-1,)) -> Run:
-    """Medswin's way to labels; one window at a time."""
+def paint(image: torch.Tensor, network: Any, classes: int, overlap: float) -> Run:
+    """Medswin's way from windows to labels."""
     shape = tuple(image.shape[1:])
-    network.eval()
 
     def run() -> Any:
         painter = Painter(shape, np.eye(4), shape, np.eye(4), classes)
-        tiling = Tiling.plan(shape, 96, overlap)
-        plan = make_plan(tiling, classes, 12, 1, resident_bytes(), 6e9, exact=True)
+        plan = make_plan(Tiling.plan(shape, 96, overlap), classes, 12, 1, resident_bytes(), 6e9, exact=True)
         with torch.inference_mode():
-            paint_volume(image, network, WindowInferer(96, overlap), painter, plan, stages=stages)
-        return torch.from_numpy(painter.labels) * (image[0] > 0)
+            paint_volume(image, network, WindowInferer(96, overlap), painter, plan)
+        return torch.from_numpy(painter.labels)
 
     return run
 
 
-def stitch(image: torch.Tensor, network: nn.Module, overlap: float) -> Run:
+def stitch(image: torch.Tensor, network: nn.Module, overlap: float, at_once: int) -> Run:
     """MONAI's: all logits, then the largest."""
-    inferer = SlidingWindowInferer(96, 1, overlap, mode="gaussian")
-    network.eval()
+    inferer = SlidingWindowInferer(96, at_once, overlap, mode="gaussian")
 
     def run() -> Any:
         with torch.inference_mode():
-            return inferer(image[None], network)[0].argmax(0).to(torch.uint8) * (image[0] > 0)
+            return inferer(image[None], network)[0].argmax(0).to(torch.uint8)
 
     return run
 
 
-def measure(name: str, contenders: dict[str, Callable[[], Run]], pairs: int) -> dict[str, Any]:
-    """Times in turns, differences of the outputs, and memory in processes of their own."""
-    runs = {who: build() for who, build in contenders.items()}
-    outputs: dict[str, torch.Tensor] = {}
-    first = {who: timed(run, lambda output, who=who: outputs.update({who: output})) for who, run in runs.items()}
-    times: dict[str, list[float]] = {who: [] if pairs else [seconds] for who, seconds in first.items()}
-    for _ in range(pairs):
-        for who, run in runs.items():
-            times[who].append(timed(run))
-    del runs
-    found = []
-    for who, seconds in times.items():
-        ratios = sorted(b / a for a, b in zip(times[OURS], seconds, strict=True))
-        alone = [sys.executable, __file__, "--alone", name, who]
-        peak = subprocess.run(alone, capture_output=True, text=True, check=True).stdout.split()[-1]
-        entry = {"who": who, "seconds": round(median(seconds), 3), "peak_gb": round(float(peak), 2)}
-        if who != OURS:
-            entry["ratio"] = [round(value, 2) for value in (median(ratios), ratios[0], ratios[-1])]
-            if not any(word in name for word in INCOMPARABLE):
-                entry["differs"] = difference(outputs[OURS], outputs[who])
-        found.append(entry)
-    return {"row": name, "date": date.today().isoformat(), "contenders": found}
+def from_file_to_file(folder: Path) -> Any:
+    """A patient in air on all sides: an ellipsoid of 62 x 45 x 80 % of the field."""
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (256, 256, 224)), indexing="ij", sparse=True)
+    body = (x / 0.62) ** 2 + (y / 0.45) ** 2 + (z / 0.8) ** 2 < 1
+    noise = np.random.default_rng(0).integers(-15, 15, body.shape)
+    image = (np.where(body, 40, -1000) + noise).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(image, np.diag([1.5, 1.5, 1.5, 1])), folder / "ct.nii.gz")
+    package(folder / "package")
+    predict = ["predict", "-i", str(folder / "ct.nii.gz"), "-o", str(folder / OURS), "-m", str(folder / "package")]
+    commands = {OURS: [str(Path(sys.executable).with_name("medswin")), *predict]}
+    commands |= {who: [sys.executable, __file__, "--ct", who, str(folder)] for who in FLAGS}
+
+    def labels(who: str) -> torch.Tensor:
+        path = next((folder / who).rglob("ct*.nii.gz"))
+        return torch.from_numpy(np.asarray(nibabel.load(path).dataobj)[body].astype(np.uint8))
+
+    return one_after_the_other(CT, commands, labels)
 
 
-def difference(ours: torch.Tensor, theirs: torch.Tensor) -> str:
-    """Share of the labels, or largest difference of the logits."""
-    if not ours.is_floating_point():
-        return f"{float((ours != theirs).float().mean()):.1e} of the labels"
-    return f"{float((ours - theirs).abs().max()):.1e}"
+def package(folder: Path) -> None:
+    """A model package of random weights."""
+    network = ours(12)
+    params = {"in_channels": 1, "out_channels": 3, "feature_size": 12, "compat": "monai-1.5"}
+    model = {
+        "format_version": FORMAT_VERSION,
+        "medswin_version": medswin.__version__,
+        "name": "ct",
+        "version": "1.0.0",
+        "fingerprint": {},
+        "licence": "none",
+        "channels": ["CT"],
+        "network": {"name": "swin_unetr", "params": params},
+        "preprocessing": {"spacing_mm": None, "intensity": {"name": "window", "low": -175.0, "high": 250.0}},
+        "labels": LabelSet.from_names(["one", "two"]).to_json(),
+        "window": {"roi_size": [96, 96, 96], "overlap": 0.5, "mode": "gaussian", "sw_batch_size": 4},
+    }
+    write_package(folder, model=model, state=network.state_dict(), metrics={}, card="random weights")
 
 
-def timed(run: Run, keep: Callable[[torch.Tensor], None] = lambda output: None) -> float:
-    """Seconds of one run."""
-    started = time.perf_counter()
-    output = run()
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - started
-    keep(output)
-    return seconds
-
-
-def text(row: dict[str, Any]) -> str:
-    """A row for the screen."""
-    return "\n".join(lines(row))
-
-
-def lines(row: dict[str, Any]) -> Iterator[str]:
-    """Its lines."""
-    yield row["row"]
-    for entry in row["contenders"]:
-        ratio = "{:.2f} ({:.2f} to {:.2f}) times as long".format(*entry["ratio"]) if "ratio" in entry else ""
-        ratio += f", differs by {entry['differs']}" if "differs" in entry else ""
-        yield f"  {entry['who']:<24} {entry['seconds']:8.2f} s  {entry['peak_gb']:5.2f} GB  {ratio}"
+def monai_from_file_to_file(flags: dict[str, bool], folder: Path) -> None:
+    """Read, scale, segment, label, write."""
+    read = Compose([LoadImage(), EnsureChannelFirst(), ScaleIntensityRange(-175, 250, 0, 1, clip=True)])
+    image = read(folder / "ct.nii.gz")
+    inferer = SlidingWindowInferer(96, 4, 0.5, mode="gaussian")
+    with torch.inference_mode():
+        labels = inferer(image[None], theirs(12, **flags).eval())[0].argmax(0, keepdim=True)
+    who = next(name for name, own in FLAGS.items() if own == flags)
+    SaveImage(folder / who, output_dtype=np.uint8, print_log=False)(labels)
 
 
 if __name__ == "__main__":

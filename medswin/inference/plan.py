@@ -11,9 +11,11 @@ from math import prod
 from pathlib import Path
 
 from medswin.inference.blend import Index, kept_bytes
+from medswin.inference.resample import CHUNK_VALUES
 from medswin.inference.windows import Tiling
 
 MAPS_HELD = 10  # feature maps at full resolution that a network holds at once, about
+FIRST_RUN = 1.5e8  # bytes that the libraries below take once the network runs: code, buffers of threads
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def make_plan(
     tried: list[Plan] = []
     for count in range(1, max(map(len, tiling.axes)) + 1):
         for at_once in (windows, 1):
-            held = held_bytes + at_once * per_window
+            held = round(held_bytes + FIRST_RUN + at_once * per_window) + (0 if exact else 4 * CHUNK_VALUES)
             plans = [_plan(tiling, order, count, at_once, channels, held, exact=exact) for order in axes]
             best = min(plans, key=lambda plan: plan.bytes)
             if best.bytes <= limit_bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import product
 
@@ -199,3 +201,39 @@ def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:
             found.append((blend.box(window)[2], channels, values.flatten(1).tolist()))
     first, rest = (slice(0, 2), slice(0, 2), [[3, 6], [1, 2]]), (slice(2, 5), slice(0, 2), [[6, 6, 3], [2, 2, 1]])
     assert found == [first, rest]
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+import numpy as np, torch
+from medswin.inference import WindowInferer
+from medswin.inference.paint import Painter
+from medswin.inference.plan import make_plan, resident_bytes
+from medswin.inference.volume import paint_volume
+from medswin.networks import SwinUNETR
+strips, finer = int(sys.argv[1]), float(sys.argv[2])
+network = SwinUNETR(1, 60, feature_size=12).eval()
+image, inferer = torch.rand(1, 96, 128, 80), WindowInferer(64, 0.25, sw_batch_size=1)
+shape = tuple(round(n / finer) for n in image.shape[1:])
+painter = Painter(image.shape[1:], np.eye(4), shape, np.diag([finer] * 3 + [1.0]), 60)
+tiling = inferer.sweep(image[None]).tiling
+def plan(limit):
+    return make_plan(tiling, 60, 12, 1, resident_bytes(), limit, exact=finer == 1)
+chosen, limit = plan(1e12), 1e12
+while len(chosen.strips) < strips:
+    limit = chosen.bytes - 1
+    chosen = plan(limit)
+with torch.inference_mode():
+    paint_volume(image, network, inferer, painter, chosen)
+peak = int(re.findall(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[0]) * 1024
+print(chosen.bytes / peak)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize(("strips", "finer"), [(2, 1.0), (1, 0.8)])
+def test_the_estimate_of_memory_is_kept_and_not_wasteful(strips: int, finer: float) -> None:
+    """A network of feature size 12 in a process of its own."""
+    run = [sys.executable, "-c", PEAK, str(strips), str(finer)]
+    assert 0.99 < float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) < 1.4

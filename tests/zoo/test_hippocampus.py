@@ -78,3 +78,13 @@ def test_the_shipped_weights_start_a_run_of_the_shipped_config():
     start_from(network, "hippocampus", LabelSet.from_json(package.model["labels"]))
     assert torch.equal(network.head.weight, package.state["head.weight"].float())
     assert network.encoder.stages[2].blocks[0].attention.bias.window == (3, 4, 3)
+
+
+def test_half_the_bits_give_the_same_labels_and_verdict(hippocampus_dir: Path, held_out: list[str]) -> None:
+    """What ``--precision auto`` takes where the processor has bf16; elsewhere it is emulated, as here."""
+    half = Predictor.load("hippocampus", precision="bf16")
+    exact = Predictor.load("hippocampus", precision="fp32")
+    for case in held_out[:3]:
+        one, other = (p(hippocampus_dir / "imagesTr" / f"{case}.nii.gz") for p in (exact, half))
+        assert min(dice(one.labels == value, other.labels == value) for value in (1, 2)) >= 0.995
+        assert one.ood.verdict == other.ood.verdict
