@@ -17,12 +17,16 @@ Overrides = Annotated[
 @app.command()
 def check(config: ConfigName, overrides: Overrides = None) -> None:
     """Say whether a config is sound; an unknown key or name is an error that names it."""
-    from medswin.config import check as check_parts
-    from medswin.config import load
+    from medswin.config import PretrainConfig, check_pretraining, load_any
+    from medswin.config import check as check_training
     from medswin.resources import find_config
 
     path = find_config(config)
-    check_parts(load(path, overrides or []))
+    settings = load_any(path, overrides or [])
+    if isinstance(settings, PretrainConfig):
+        check_pretraining(settings)
+    else:
+        check_training(settings)
     typer.echo(f"{path}: sound")
 
 
@@ -31,8 +35,8 @@ def show(config: ConfigName, overrides: Overrides = None) -> None:
     """Print the whole config as YAML, with its defaults and the changes by --set."""
     import yaml
 
-    from medswin.config import load
+    from medswin.config import load_any
     from medswin.resources import find_config
 
-    values = load(find_config(config), overrides or []).model_dump(mode="json")
+    values = load_any(find_config(config), overrides or []).model_dump(mode="json")
     typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)

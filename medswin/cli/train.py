@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from medswin.cli.config import Overrides
+
+
+class Channels(StrEnum):
+    """How the first convolution is adapted to another number of channels."""
+
+    repeat = "repeat"
+    mean = "mean"
+    fresh = "fresh"
 
 
 def train(
@@ -21,7 +30,11 @@ def train(
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run in the folder ended.")] = False,
     init: Annotated[
-        str | None, typer.Option("--init", metavar="PACKAGE", help="Start from the weights of this model package.")
+        str | None,
+        typer.Option("--init", metavar="WEIGHTS", help="Start from a pre-trained encoder's file, or a model package."),
+    ] = None,
+    init_channels: Annotated[
+        Channels | None, typer.Option("--init-channels", help="Where those were trained on other channels.")
     ] = None,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw progress bars.")] = True,
 ) -> None:
@@ -32,7 +45,16 @@ def train(
     from medswin.resources import find_config
 
     settings = load(find_config(config), overrides or [])
-    package = run(settings, data=data, out=out, resume=resume, init=init, progress=progress, report=screen.line)
+    package = run(
+        settings,
+        data=data,
+        out=out,
+        resume=resume,
+        init=init,
+        init_channels=init_channels and init_channels.value,
+        progress=progress,
+        report=screen.line,
+    )
     if package is not None:
         screen.facts([("model package", package)])
         screen.line(f"use it with    medswin predict -i SCAN -o OUT -m {package}")

@@ -26,19 +26,19 @@ from medswin.transforms import build_augmentation
 
 def network(config: Config, channels: int, classes: int) -> Segmenter:
     """The config's network with fresh weights; ``classes`` counts the background."""
-    built: Segmenter = _build(medswin.networks.build, config.network, in_channels=channels, out_channels=classes)
+    built: Segmenter = build(medswin.networks.build, config.network, in_channels=channels, out_channels=classes)
     return built
 
 
 def loss(config: Config) -> nn.Module:
     """The config's loss."""
-    built: nn.Module = _build(medswin.losses.build, config.loss)
+    built: nn.Module = build(medswin.losses.build, config.loss)
     return built
 
 
 def augmentation(config: Config) -> Compose:
     """The config's augmentation, which ends in training patches."""
-    return _build(build_augmentation, config.augmentation, patch_size=config.training.patch_size)
+    return build(build_augmentation, config.augmentation, patch_size=config.training.patch_size)
 
 
 def infer(config: Config) -> Infer:
@@ -56,7 +56,7 @@ def infer(config: Config) -> Infer:
 
 def check(config: Config) -> None:
     """Raise ConfigError, naming the section, unless all parts can be built and fit each other."""
-    with _naming("network"), torch.device("meta"):
+    with naming("network"), torch.device("meta"):
         built = network(config, channels=1, classes=2)
     for where, size in (
         ("training.patch_size", config.training.patch_size),
@@ -64,29 +64,29 @@ def check(config: Config) -> None:
     ):
         if size is not None and (min(size) < 1 or any(s % d for s, d in zip(size, built.divisor, strict=True))):
             raise ConfigError(f"{size} must be divisible by the network's {built.divisor}", where=where)
-    with _naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
+    with naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
         built.train()(torch.empty(config.training.batch_size, 1, *config.training.patch_size, device="meta"))
     stages = len(built.encoder.channels)
     if any(not -stages <= stage < stages for stage in config.ood.stages):
         raise ConfigError(f"the network has the stages 0 to {stages - 1}, got {config.ood.stages}", where="ood.stages")
-    with _naming("augmentation"):
+    with naming("augmentation"):
         augmentation(config)
-    with _naming("loss"):
+    with naming("loss"):
         loss(config)
-    with _naming("window"):
+    with naming("window"):
         infer(config)
     width = sum(built.encoder.channels[stage] for stage in config.ood.stages)
     noise = np.random.default_rng(0).normal(size=(2 * width, width))
     for entry in config.ood.detectors:  # detectors check their parameters when they are fitted
-        with _naming("ood.detectors"):
+        with naming("ood.detectors"):
             spec: Mapping[str, Any] = {"name": entry} if isinstance(entry, str) else entry
             DETECTORS.build(spec["name"], **spec.get("params", {})).fit(noise)
-    with _naming("data.group"):
+    with naming("data.group"):
         people([], config.data.group)
 
 
 @contextmanager
-def _naming(section: str) -> Iterator[None]:
+def naming(section: str) -> Iterator[None]:
     """Turns what goes wrong inside into a ConfigError about a section."""
     try:
         yield
@@ -96,5 +96,6 @@ def _naming(section: str) -> Iterator[None]:
         raise ConfigError(f"cannot be built ({error})", where=section, repair="correct its values") from error
 
 
-def _build(build: Callable[..., Any], part: Mapping[str, Any], **given: Any) -> Any:
-    return build(part["name"], **{key: value for key, value in part.items() if key != "name"}, **given)
+def build(maker: Callable[..., Any], part: Mapping[str, Any], **given: Any) -> Any:
+    """A part that a config names as ``{"name": ..., **parameters}``; ``given`` is what the run adds."""
+    return maker(part["name"], **{key: value for key, value in part.items() if key != "name"}, **given)

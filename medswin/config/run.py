@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
-import medswin.networks
 from medswin.config import parts
+from medswin.config.init import start_from
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
-from medswin.io import Dataset, people, read_dataset, read_json, read_package, write_json
-from medswin.io.package import Package
+from medswin.io import Dataset, people, read_dataset, read_json, write_json
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
-from medswin.networks.blocks.position import RelativeBias, crop_table
 from medswin.tracking import Tracker, flatten, open_run
 from medswin.training.callback import RunFiles
 from medswin.training.data import PreparedCase, TrainingData, prepare
@@ -49,6 +45,7 @@ def train(
     out: Path | None = None,
     resume: bool = False,
     init: str | None = None,
+    init_channels: str | None = None,
     progress: bool = True,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
@@ -59,7 +56,9 @@ def train(
         data: folder of the data set, instead of ``config.data.folder``.
         out: folder of the run, ``runs/<name>`` where None.
         resume: go on with the run in ``out``.
-        init: name or path of a model package whose weights to start from.
+        init: what to start from, see `medswin.config.init.start_from`.
+        init_channels: for an ``init`` whose scans had another number of channels: ``"repeat"``, ``"mean"`` or
+            ``"fresh"``.
         progress: show progress bars.
         report: gets lines for the user.
 
@@ -72,7 +71,14 @@ def train(
     """
     parts.check(config)
     files = RunFiles(out or Path("runs") / config.name)
-    _keep_config(config, init, files, resume=resume)
+    started = files.checkpoint.exists() or files.chosen.exists()
+    keep_settings(
+        {**_settings(config), "init": init, "init_channels": init_channels},
+        files.config,
+        MAY_CHANGE,
+        resume=resume,
+        started=started,
+    )
     dataset = read_dataset(_folder(config, data))
     label_set = config.label_set(dataset.label_names)
     _check_sides(config, label_set)
@@ -86,13 +92,16 @@ def train(
     status = "FAILED"
     try:
         tracker.params({**_settings(config), "init": init})
-        network = _fit(config, cases, split, label_set, files, tracker, init=init, resume=resume, progress=progress)
-        if network is None:
+        network = _network(config, cases, split, label_set)
+        if init is not None and not (resume and files.checkpoint.exists()):
+            report(start_from(network, init, label_set, init_channels))
+        over = _fit(config, network, cases, split, label_set, files, tracker, resume=resume, progress=progress)
+        if not over:
             status = "KILLED"
             report(f"stopped before the end of the schedule; --resume goes on with {files.folder}")
             return None
         report("measuring the chosen weights and fitting the OOD judge")
-        model, shown = _model(config, network, dataset, prints), _bar(progress, "cases")
+        model, shown = _model(config, network, dataset, prints), progress_bar(progress, "cases")
         finish(
             network, cases, split, parts.infer(config), label_set, model, config.ood.model_dump(), files.package, shown
         )
@@ -104,89 +113,53 @@ def train(
     return files.package
 
 
+def _network(config: Config, cases: Mapping[str, PreparedCase], split: Split, label_set: LabelSet) -> Segmenter:
+    """Fresh, for as many channels as the cases have."""
+    L.seed_everything(config.training.seed, verbose=False)
+    example, _ = cases[split.training[0]].load()
+    return parts.network(config, len(example), len(label_set) + 1)
+
+
 def _fit(
     config: Config,
+    network: Segmenter,
     cases: Mapping[str, PreparedCase],
     split: Split,
     label_set: LabelSet,
     files: RunFiles,
     tracker: Tracker,
     *,
-    init: str | None,
     resume: bool,
     progress: bool,
-) -> Segmenter | None:
-    """The trained network, or None if the run was stopped."""
-    L.seed_everything(config.training.seed, verbose=False)
-    example, _ = cases[split.training[0]].load()
-    network = parts.network(config, len(example), len(label_set) + 1)
-    if init is not None:
-        start_from(network, init, label_set)
+) -> bool:
+    """Train the network; whether the run got to its end."""
     data = TrainingData([cases[c] for c in split.training], parts.augmentation(config), config.training)
     held_out = [cases[c] for c in split.validation]
     validation = Validation(held_out, parts.infer(config), label_set, files.pictures, config.training.key_images)
     loss = parts.loss(config)
-    over = fit(network, loss, config.training, data, validation, files, tracker, resume=resume, progress=progress)
-    return network if over else None
-
-
-def start_from(network: Segmenter, init: str, label_set: LabelSet) -> None:
-    """Fill a network with a package's weights; a head for other structures stays fresh, and windows may be smaller.
-
-    Raises:
-        ConfigError: if anything but the head differs in name or shape.
-    """
-    package = read_package(init)
-    own, state = network.state_dict(), _in_our_windows(package, network)
-    same_head = LabelSet.from_json(package.model["labels"]).names == label_set.names
-    fitting = {
-        name: tensor.to(own[name].dtype)
-        for name, tensor in state.items()
-        if name in own and tensor.shape == own[name].shape and (same_head or not name.startswith("head."))
-    }
-    lacking = sorted(name for name in own if name not in fitting and not name.startswith("head."))
-    if lacking:
-        raise ConfigError(
-            f"its network is another one: {len(lacking)} tensors do not fit, for example {lacking[0]}",
-            where=f"--init {init}",
-            repair="use the network section of that package's model.json",
-        )
-    network.load_state_dict({**own, **fitting})
-
-
-def _in_our_windows(package: Package, network: Segmenter) -> dict[str, Tensor]:
-    """The package's weights; bias tables of larger windows than ours are cut to ours, which changes no bias."""
-    with torch.device("meta"):
-        built = medswin.networks.build(package.model["network"]["name"], **package.model["network"]["params"])
-    theirs = {name: part.window for name, part in built.named_modules() if isinstance(part, RelativeBias)}
-    state = dict(package.state)
-    for name, part in network.named_modules():
-        window = theirs.get(name)
-        if isinstance(part, RelativeBias) and window and all(n <= m for n, m in zip(part.window, window, strict=True)):
-            state[f"{name}.table"] = crop_table(state[f"{name}.table"], window, part.window)
-    return state
+    return fit(network, loss, config.training, data, validation, files, tracker, resume=resume, progress=progress)
 
 
 def _settings(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def _keep_config(config: Config, init: str | None, files: RunFiles, *, resume: bool) -> None:
+def keep_settings(
+    settings: Mapping[str, Any], path: Path, may_change: tuple[str, ...], *, resume: bool, started: bool
+) -> None:
     """Write the settings into the run's folder; a run is resumed with the settings that it was started with."""
-    now = {**_settings(config), "init": init}
-    if resume and files.config.exists():
-        before = read_json(files.config)
-        old, new = flatten(before), flatten(now)
+    if resume and path.exists():
+        old, new = flatten(read_json(path)), flatten(settings)
         changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        changed = [key for key in changed if not key.startswith(MAY_CHANGE)]
+        changed = [key for key in changed if not key.startswith(may_change)]
         if changed:
             raise ConfigError(
                 f"the run was started with other settings: {', '.join(changed[:5])}",
-                where=files.config,
-                repair="resume with the settings of the run, or start another with -o (and --init its package)",
+                where=path,
+                repair="resume with the settings of the run, or start another with -o",
             )
-    elif not (files.config.exists() and (files.checkpoint.exists() or files.chosen.exists())):
-        write_json(files.config, now)
+    elif not (path.exists() and started):
+        write_json(path, settings)
 
 
 def _folder(config: Config, data: Path | None) -> Path:
@@ -221,7 +194,7 @@ def _prepare(
     """Every case of the split; all bad ones are named before anything is trained."""
     done, failed = {}, []
     channels, classes = len(dataset.channel_names), len(dataset.label_names)
-    for case in _bar(progress, "preparing")([case for case in dataset.cases if case.id in split.people]):
+    for case in progress_bar(progress, "preparing")([case for case in dataset.cases if case.id in split.people]):
         try:
             done[case.id] = prepare(case, config.preprocessing, channels, classes, files.cache)
         except MedswinError as error:
@@ -235,7 +208,8 @@ def _prepare(
     return done
 
 
-def _bar(shown: bool, words: str) -> Callable[[list[Any]], Any]:
+def progress_bar(shown: bool, words: str) -> Callable[[list[Any]], Any]:
+    """Wraps a list in a progress bar on a terminal."""
     console = Console(stderr=True)
     hidden = not (shown and console.is_terminal)
     return lambda items: track(items, words, console=console, disable=hidden, transient=True)

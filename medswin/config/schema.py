@@ -12,9 +12,10 @@ from medswin.labels import PALETTE, Code, Label, LabelSet
 from medswin.losses import LOSSES
 from medswin.networks import NETWORKS
 from medswin.ood import DETECTORS
+from medswin.pretraining import TASKS
 from medswin.registry import Registry
-from medswin.training import Recipe
-from medswin.transforms import AUGMENTATIONS, Preprocessing
+from medswin.training import PretrainRecipe, Recipe
+from medswin.transforms import AUGMENTATIONS, VIEWS, Preprocessing, Turns
 
 
 class Strict(BaseModel):
@@ -145,3 +146,44 @@ class Config(Strict):
                 repair="give each structure of the data set one entry, or leave the section out",
             )
         return LabelSet(tuple(given[name.casefold()].label(value) for value, name in ordered))
+
+
+class Unlabelled(Strict):
+    """Scans to pre-train on.
+
+    ``exclude`` is the ``splits.json`` of a training run, whose validation and calibration cases are left out: nothing
+    may learn from the people that a study is judged on. ``margin`` voxels are kept around the body.
+    """
+
+    folder: Path | None = None
+    exclude: Path | None = None
+    margin: int = Field(default=4, ge=0)
+
+
+def _check_task(value: dict[str, Any]) -> dict[str, Any]:
+    params = dict(value)
+    if "name" not in params:
+        raise ValueError(f"name is missing; use one of: {', '.join(sorted(TASKS))}")
+    weight = params.pop("weight", 1.0)
+    if not isinstance(weight, int | float) or weight < 0:
+        raise ValueError(f"weight must be a number of at least 0, got {weight!r}")
+    TASKS.check(params.pop("name"), {**params, "channels": (), "strides": ()})
+    return value
+
+
+class PretrainConfig(Strict):
+    """A pre-training run, from scans to an encoder.
+
+    ``network`` is the whole network that the encoder is for; ``tasks`` are ``{name, weight, **parameters}``;
+    ``weighting`` says whether these weights stay as they are or are learned.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    data: Unlabelled = Unlabelled()
+    preprocessing: Preprocessing = Preprocessing()
+    network: _part(NETWORKS, in_channels=1, out_channels=2)  # type: ignore[valid-type]
+    views: _part(VIEWS, patch_size=(1, 1, 1), turns=Turns()) = {"name": "two_views"}  # type: ignore[valid-type]
+    tasks: list[Annotated[dict[str, Any], AfterValidator(_check_task)]] = Field(min_length=1)
+    weighting: Literal["fixed", "learned"] = "fixed"
+    training: PretrainRecipe
+    tracking: Tracking = Tracking()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from medswin.figures.anatomy import PLANES, Plane, Pose, bounding_box, largest_slice
 from medswin.figures.key_image import KeyImage, key_image, save_png
 from medswin.figures.outline import outline
+from medswin.figures.reconstruction import reconstruction
 from medswin.figures.sheet import BANNER
 from medswin.figures.window import Window, auto_window, to_gray
 
@@ -26,6 +27,7 @@ __all__ = [
     "key_image",
     "largest_slice",
     "outline",
+    "reconstruction",
     "save_png",
     "to_gray",
 ]

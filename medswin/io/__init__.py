@@ -5,7 +5,7 @@ be used is answered with one `medswin.errors.InputError` or `PackageError` that 
 """
 
 from medswin.io.cases import read_case, write_case, write_volumes
-from medswin.io.datasets import Dataset, read_dataset
+from medswin.io.datasets import Dataset, read_dataset, read_unlabelled
 from medswin.io.files import output_folder, read_json, replacing, replacing_folder, write_json, write_text
 from medswin.io.grid import Grid
 from medswin.io.layouts import Case
@@ -33,6 +33,7 @@ __all__ = [
     "read_labels",
     "read_nifti",
     "read_package",
+    "read_unlabelled",
     "replacing",
     "replacing_folder",
     "write_case",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from medswin.errors import InputError
 from medswin.io.files import read_json
-from medswin.io.layouts import Case, msd_cases, nnunet_cases
+from medswin.io.layouts import Case, case_names, msd_cases, nnunet_cases
+from medswin.io.nifti import find_scans
 
 _NAMED = 5  # missing files named in one error
 
@@ -70,6 +71,18 @@ def read_dataset(folder: Path | str) -> Dataset:
         _labels(about.get("labels"), path),
         str(about.get("licence") or about.get("license") or ""),
     )
+
+
+def read_unlabelled(folder: Path | str) -> list[Case]:
+    """All scans of a folder, labelled or not: those of its ``dataset.json`` if it has one, else its NIfTI files.
+
+    Raises:
+        InputError: if there is none, or the ``dataset.json`` cannot be used.
+    """
+    folder = Path(folder)
+    if (folder / "dataset.json").is_file():
+        return [Case(case.id, case.images) for case in read_dataset(folder).cases]
+    return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
 
 
 def _channels(about: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -5,6 +5,6 @@ detectors on them, calibrates, measures and writes the package. What a neighbour
 handed in by `medswin.config`.
 """
 
-from medswin.training.recipe import Recipe
+from medswin.training.recipe import PretrainRecipe, Recipe
 
-__all__ = ["Recipe"]
+__all__ = ["PretrainRecipe", "Recipe"]

@@ -57,8 +57,8 @@ class PreparedCase:
             )
 
 
-def read_case(case: Case, channels: int) -> Scan:
-    """One scan of all the channels of a case.
+def read_case(case: Case, channels: int | None = None) -> Scan:
+    """One scan of all the channels of a case; ``channels`` is how many there must be.
 
     Raises:
         InputError: if there are more or fewer channels, or they do not lie on one grid.
@@ -73,7 +73,7 @@ def read_case(case: Case, channels: int) -> Scan:
                 repair="resample the channels of a case onto one grid",
             )
     image = torch.cat([scan.image.as_tensor() for scan in scans])
-    if len(image) != channels:
+    if channels is not None and len(image) != channels:
         raise InputError(
             f"it has {len(image)} channel(s), the data set says {channels}",
             where=first.path,
@@ -133,30 +133,36 @@ class Patches(Dataset[dict[str, Any]]):
 
     def __getitem__(self, k: int) -> dict[str, Any]:
         turn, position = divmod(k, len(self.cases))
-        case = self.cases[_order(self.seed, turn, len(self.cases))[position]]
+        case = self.cases[order(self.seed, turn, len(self.cases))[position]]
         image, label = case.load()
-        self.augmentation.set_random_state(seed=int(np.random.SeedSequence([self.seed, k]).generate_state(1)[0]))
+        self.augmentation.set_random_state(seed=seed_of(self.seed, k))
         sample: Any = self.augmentation({"image": image, "label": label})
         sample = sample[0] if isinstance(sample, list) else sample
         return {"image": sample["image"].as_tensor(), "label": sample["label"].as_tensor(), "case": case.id}
 
 
+def seed_of(seed: int, k: int) -> int:
+    """Seed of what is drawn for sample ``k`` of a run."""
+    return int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
+
+
 @lru_cache(maxsize=4)
-def _order(seed: int, turn: int, n: int) -> list[int]:
+def order(seed: int, turn: int, n: int) -> list[int]:
+    """The order in which ``n`` cases are shown in a turn."""
     return [int(i) for i in np.random.default_rng([seed, turn]).permutation(n)]
 
 
 class FromStep(Sampler[int]):
     """Patch numbers from a step on; its length is that of the whole schedule, as Lightning counts."""
 
-    def __init__(self, step: int, recipe: Recipe) -> None:
-        self.step, self.recipe = step, recipe
+    def __init__(self, step: int, max_steps: int, batch_size: int) -> None:
+        self.first, self.end = step * batch_size, max_steps * batch_size
 
     def __len__(self) -> int:
-        return self.recipe.max_steps * self.recipe.batch_size
+        return self.end
 
     def __iter__(self) -> Iterator[int]:
-        yield from range(self.step * self.recipe.batch_size, len(self))
+        yield from range(self.first, self.end)
 
 
 class TrainingData(L.LightningDataModule):
@@ -171,7 +177,7 @@ class TrainingData(L.LightningDataModule):
         return DataLoader(
             self.patches,
             batch_size=self.recipe.batch_size,
-            sampler=FromStep(step, self.recipe),
+            sampler=FromStep(step, self.recipe.max_steps, self.recipe.batch_size),
             num_workers=self.recipe.workers,
             persistent_workers=self.recipe.workers > 0,
         )

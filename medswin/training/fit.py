@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -17,7 +18,7 @@ from medswin.tracking import Tracker
 from medswin.training.callback import Keeper, RunFiles
 from medswin.training.data import TrainingData
 from medswin.training.module import SegmentationModule
-from medswin.training.recipe import Recipe
+from medswin.training.recipe import Recipe, Schedule
 from medswin.training.validation import Validation
 
 
@@ -53,21 +54,9 @@ def fit(
             "a run is in this folder already", where=files.folder, repair="add --resume, or use another folder -o"
         )
     if not files.chosen.exists():
-        trainer = _trainer(recipe, Keeper(recipe, validation, files, tracker), progress)
+        trainer = trainer_for(recipe, Keeper(recipe, validation, files, tracker), files.folder, progress=progress)
         module = SegmentationModule(network, loss, recipe)
-        checkpoint = files.checkpoint if files.checkpoint.exists() else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers does not apply here
-            try:
-                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-            except (RuntimeError, KeyError) as error:
-                if checkpoint is None or "state_dict" not in str(error):
-                    raise
-                raise ConfigError(
-                    "the checkpoint was made for another network",
-                    where=checkpoint,
-                    repair="resume with the config of the run, or use another folder -o",
-                ) from error
+        run_trainer(trainer, module, data, files.checkpoint)
         if trainer.interrupted or module.progress < 1:
             return False
         files.best.replace(files.chosen)
@@ -76,7 +65,29 @@ def fit(
     return True
 
 
-def _trainer(recipe: Recipe, keeper: Keeper, progress: bool) -> L.Trainer:
+def run_trainer(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule, checkpoint: Path) -> None:
+    """Train, from a checkpoint where there is one.
+
+    Raises:
+        ConfigError: if it was made for another network.
+    """
+    start = checkpoint if checkpoint.exists() else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers does not apply here
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+        except (RuntimeError, KeyError) as error:
+            if start is None or "state_dict" not in str(error):
+                raise
+            raise ConfigError(
+                "the checkpoint was made for another network",
+                where=start,
+                repair="resume with the config of the run, or use another folder -o",
+            ) from error
+
+
+def trainer_for(recipe: Schedule, keeper: L.Callback, folder: Path, *, progress: bool) -> L.Trainer:
+    """Lightning's trainer for a schedule, on one device, with all that is kept done by ``keeper``."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it tells of accelerators and other products
     device = "cuda" if torch.cuda.is_available() else "cpu"
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16(device))
@@ -91,5 +102,5 @@ def _trainer(recipe: Recipe, keeper: Keeper, progress: bool) -> L.Trainer:
         enable_model_summary=False,
         logger=False,
         num_sanity_val_steps=0,
-        default_root_dir=keeper.files.folder,
+        default_root_dir=folder,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import lightning as L
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from medswin.errors import TrainingError
 from medswin.networks import Segmenter
 from medswin.training.nan import explain
+from medswin.training.optimiser import adamw, set_rate
 from medswin.training.recipe import Recipe
 
 
@@ -36,9 +38,8 @@ class SegmentationModule(L.LightningModule):
         # Dropout must not depend on how often a run was stopped: its randomness is a function of the step alone.
         seed = self.recipe.seed * 1_000_003 + self.global_step
         torch.manual_seed(seed)
-        rate = self.recipe.rate(self.progress)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        set_rate(self.trainer.optimizers[0], self.recipe.rate(self.progress))
+        self._freeze()
         loss: Tensor = self.loss(self.network(batch["image"]).float(), batch["label"])
         if not torch.isfinite(loss):
             torch.manual_seed(seed)
@@ -71,16 +72,20 @@ class SegmentationModule(L.LightningModule):
                 kept.copy_(kept.lerp(new, 1.0 - decay) if kept.is_floating_point() else new)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        modules = [m for m in self.network.modules() if not getattr(m, "weight_decay", True)]
-        exempt = {id(p) for module in modules for p in module.parameters()}
-        exempt |= {id(p) for p in self.network.parameters() if p.ndim <= 1}
-        decayed = [p for p in self.network.parameters() if id(p) not in exempt]
-        others = [p for p in self.network.parameters() if id(p) in exempt]
-        groups = [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+        return adamw([self.network], self.recipe.learning_rate, self.recipe.weight_decay, self._scale)
+
+    def _scale(self, name: str) -> float:
+        """Layer-wise decay: the decoder learns at the full rate, each stage of the encoder slower than the next."""
+        if not name.startswith("encoder."):
+            return 1.0
+        stages = len(self.network.encoder.channels) - 2
+        stage = re.match(r"encoder\.stages\.(\d+)\.", name)
+        return self.recipe.layer_decay ** (stages - int(stage[1]) if stage else stages + 1)
+
+    def _freeze(self) -> None:
+        """Let the encoder stay as it is in the first steps; without gradients, AdamW leaves parameters alone."""
+        if self.recipe.freeze_steps:
+            self.network.encoder.requires_grad_(self.global_step >= self.recipe.freeze_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["minutes"] = self.minutes

@@ -31,3 +31,12 @@ def test_what_is_shown_can_be_read_again(medswin: Callable, tmp_path: Path) -> N
     assert "max_steps: 20" in shown
     (tmp_path / "mine.yaml").write_text(shown, encoding="utf-8")
     assert medswin("config", "show", tmp_path / "mine.yaml")[1] == shown
+
+
+def test_configs_of_pretraining_are_checked_and_shown_too(medswin: Callable) -> None:
+    name = "pretrain/hippocampus_tang"
+    assert medswin("config", "check", name)[1].endswith("hippocampus_tang.yaml: sound\n")
+    assert "weighting: fixed" in medswin("config", "show", name)[1]
+    status, _, err = medswin("config", "check", name, "--set", "training.patch_size=[10,10,10]")
+    assert status == 2
+    assert "must be divisible by" in err

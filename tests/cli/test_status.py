@@ -1,6 +1,7 @@
 """Exit statuses and one-line errors: what a person or a script sees when something is wrong."""
 
 import errno
+from collections.abc import Callable
 
 import pytest
 
@@ -73,3 +74,17 @@ def test_a_wrong_command_line_ends_with_2(words: list[str]) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["--version"]) == 0
     assert capsys.readouterr().out == "medswin 0.1.0\n"
+
+
+def test_torch_is_told_of_large_pages_before_it_is_imported(python: Callable) -> None:
+    code = """
+import os, sys
+from medswin.cli import app
+assert "torch" not in sys.modules
+sys.argv = ["medswin", "--version"]
+try:
+    app.main()
+except SystemExit:
+    print(os.environ["THP_MEM_ALLOC_ENABLE"], "torch" in sys.modules)
+"""
+    assert python(code).stdout.split()[-2:] == ["1", "False"]

@@ -19,7 +19,15 @@ def test_the_run_gets_what_was_typed(medswin: Callable, monkeypatch: pytest.Monk
     monkeypatch.setattr("medswin.config.train", train)
     status, out, err = medswin(*WORDS, "--set", "training.max_steps=20")
     assert (status, err) == (0, "")
-    assert seen == {"data": Path("d"), "out": Path("r"), "resume": True, "init": None, "progress": False, "steps": 20}
+    assert seen == {
+        "data": Path("d"),
+        "out": Path("r"),
+        "resume": True,
+        "init": None,
+        "init_channels": None,
+        "progress": False,
+        "steps": 20,
+    }
     assert out.splitlines() == [
         "200 scans",
         "model package  r/package",

@@ -6,6 +6,8 @@ from foreign_nets import fc, monai, only_encoder, ours, prefixed, same, snapshot
 from monai.networks.nets.swin_unetr import PatchMerging as MonaiMerging
 from safetensors.torch import save_file
 
+from medswin.config.init import start_from
+from medswin.labels import LabelSet
 from medswin.networks.weights import load_monai_swin_unetr
 
 
@@ -119,3 +121,13 @@ def test_the_report_tells_the_merging_order_that_no_file_does(full, params, word
 def test_the_report_is_silent_on_a_merging_that_is_not_ours(full):
     report = load_monai_swin_unetr(ours(downsample=MonaiMerging), full)
     assert (report.missing, report.merging, "read in" in str(report)) == ((), "", False)
+
+
+def test_a_training_run_starts_from_a_published_encoder(full, plain, tmp_path):
+    """``medswin train --init model_swinvit.pt``: its encoder is taken, decoder and head stay fresh."""
+    torch.save(tang(full), tmp_path / "model_swinvit.pt")
+    net = ours()
+    said = start_from(net, str(tmp_path / "model_swinvit.pt"), LabelSet.from_names(["a", "b"]))
+    state = net.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in plain.items() if name.startswith("encoder."))
+    assert "encoder: 100.0 % of its parameters" in said

@@ -16,7 +16,6 @@ from medswin.config import load, train
 from medswin.errors import ConfigError, TrainingError
 from medswin.inference import Predictor
 from medswin.io import read_package
-from medswin.training import Recipe
 from medswin.training.callback import RunFiles
 from medswin.training.data import FromStep
 from medswin.training.nan import explain
@@ -166,10 +165,9 @@ def test_mlflow_keeps_settings_curves_pictures_and_the_package(config_file, tmp_
 
 
 def test_patches_depend_on_their_number_alone():
-    recipe = Recipe((8, 8, 8), batch_size=2, max_steps=5)
-    whole = list(FromStep(0, recipe))
+    whole = list(FromStep(0, max_steps=5, batch_size=2))
     assert whole == list(range(10))
-    assert list(FromStep(3, recipe)) == whole[6:]
+    assert list(FromStep(3, max_steps=5, batch_size=2)) == whole[6:]
 
 
 def test_a_nan_is_traced_to_its_module():

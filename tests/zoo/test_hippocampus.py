@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from medswin.config import load, parts
-from medswin.config.run import start_from
+from medswin.config.init import start_from
 from medswin.inference import Predictor
 from medswin.io import Scan, read_labels, read_nifti, read_package
 from medswin.labels import LabelSet

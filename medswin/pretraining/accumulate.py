@@ -1,0 +1,86 @@
+"""A batch in parts: gradients as of the whole, with the memory of a part.
+
+Losses that compare samples (NT-Xent, Barlow Twins) are no means over samples: taken part by part they would see fewer
+negatives. Here the projections of all parts are computed first, without gradients; the loss of all of them gives each
+projection its gradient; and each part runs again to carry that back (Gao et al. 2021, arXiv:2101.06983). The second
+pass draws the same dropout, since it begins with the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medswin.networks.contract import Encoder
+from medswin.pretraining.contract import TaskOutput, Views, gathered
+from medswin.pretraining.multi_task import MultiTask
+
+Part = Mapping[str, Any]
+
+
+def in_parts(batch: Part, size: int) -> list[dict[str, Any]]:
+    """A batch (tensors and lists whose first axis is the samples) in parts of at most ``size`` samples."""
+    count = len(next(iter(batch.values())))
+    return [{name: value[i : i + size] for name, value in batch.items()} for i in range(0, count, size)]
+
+
+def backward(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: int) -> TaskOutput:
+    """Add the gradients of a batch in parts to those of the parameters, and give its loss.
+
+    Args:
+        tasks: what to learn.
+        encoder: whose features they see.
+        parts: of `in_parts`; one part is computed once.
+        seed: of dropout.
+    """
+    if len(parts) == 1:
+        torch.manual_seed(seed)
+        output: TaskOutput = tasks(Views(encoder, parts[0]))
+        output.loss.backward()
+        return output
+    joint = tasks.joint
+    leaves = _projections(tasks, encoder, parts, seed) if joint else {}
+    outputs = [{name: task.compare(gathered(leaves[name])) for name, task in joint.items()}]
+    together = tasks.combined(outputs[0])  # the penalty of learned weights too, once
+    if together.loss.requires_grad:
+        together.loss.backward()
+    total = together.loss.detach()
+    said, picture = dict(together.parts), together.picture
+    count = sum(map(_length, parts))
+    first = 0
+    for i, part in enumerate(parts):
+        torch.manual_seed(seed + i)
+        views = Views(encoder, part)
+        share = _length(part) / count
+        local = {name: task(views) for name, task in tasks.tasks.items() if name not in joint}
+        weights = tasks.weights()
+        loss = share * sum((weights[name] * output.loss for name, output in local.items()), torch.zeros(()))
+        total = total + loss.detach()
+        for name, task in joint.items():
+            gradient = leaves[name].grad
+            if gradient is not None:
+                loss = loss + (task.project(views) * gradient[first : first + _length(part)]).sum()
+        loss.backward()
+        first += _length(part)
+        for name, value in tasks.combined(local).parts.items() if local else ():
+            said[name] = said.get(name, 0.0) + share * value if name not in joint else said[name]
+        picture = picture or next((o.picture for o in local.values() if o.picture is not None), None)
+    return TaskOutput(total, said, picture)
+
+
+def _projections(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: int) -> dict[str, Tensor]:
+    found: dict[str, list[Tensor]] = {name: [] for name in tasks.joint}
+    with torch.no_grad():
+        for i, part in enumerate(parts):
+            torch.manual_seed(seed + i)
+            views = Views(encoder, part)
+            for name, task in tasks.joint.items():
+                found[name].append(task.project(views))
+    return {name: torch.cat(one).requires_grad_() for name, one in found.items()}
+
+
+def _length(part: Part) -> int:
+    return len(next(iter(part.values())))

@@ -1,0 +1,75 @@
+"""Has a representation collapsed? Two numbers of the features of some scans that tell it early."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def effective_rank(features_NF: Tensor) -> float:
+    """Exp of the entropy of the normalised singular values of centred features: how many directions they use.
+
+    From 1 (all on one line, or at one point) to min(N - 1, F). Source: Roy and Vetterli 2007, "The effective rank".
+    """
+    centred = features_NF.double() - features_NF.double().mean(0)
+    values = torch.linalg.svdvals(centred)
+    if values.sum() == 0:
+        return 1.0
+    shares = values / values.sum()
+    return float(torch.exp(torch.special.entr(shares).sum()))
+
+
+def spread(features_NF: Tensor) -> float:
+    """How far apart features point: the root mean square distance of unit vectors from their mean.
+
+    0 where all scans give one direction, 1 where directions cancel out. Source: the collapse test of Chen and He 2021,
+    "SimSiam" (arXiv:2011.10566), scaled to reach 1.
+    """
+    unit = torch.nn.functional.normalize(features_NF.double(), dim=1)
+    return float((unit - unit.mean(0)).square().sum(1).mean().sqrt())
+
+
+class CollapseWatch:
+    """Keeps the features of the last samples and tells when they have become one.
+
+    Args:
+        samples: how many to keep; nothing is said of fewer.
+        rank: effective rank below which the representation has collapsed.
+        share: of the spread at the first look, below which it has.
+    """
+
+    def __init__(self, samples: int = 64, rank: float = 2.0, share: float = 0.1) -> None:
+        self.samples, self.rank, self.share = samples, rank, share
+        self.kept = torch.empty(0)
+        self.first_spread: float | None = None
+
+    def look(self, features_NF: Tensor) -> dict[str, float]:
+        """Take more features; ``effective_rank`` and ``spread`` of the kept ones, once there are enough."""
+        fresh = features_NF.detach().float().cpu()
+        self.kept = torch.cat([self.kept.reshape(-1, fresh.shape[1]), fresh])[-self.samples :]
+        if len(self.kept) < self.samples:
+            return {}
+        found = {"effective_rank": effective_rank(self.kept), "spread": spread(self.kept)}
+        if self.first_spread is None:
+            self.first_spread = found["spread"]
+        return found
+
+    def warning(self, found: dict[str, float]) -> str | None:
+        """What to tell the user of these numbers, if anything."""
+        if not found or self.first_spread is None:
+            return None
+        if found["effective_rank"] >= self.rank and found["spread"] >= self.share * self.first_spread:
+            return None
+        return (
+            f"the representation has collapsed: all scans look alike to it (effective rank "
+            f"{found['effective_rank']:.1f}, spread {found['spread']:.3f}, at first {self.first_spread:.3f}). Repair: "
+            "lower training.learning_rate, use larger batches, or add another task"
+        )
+
+    def state_dict(self) -> dict[str, object]:
+        return {"kept": self.kept, "first_spread": self.first_spread}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        kept, first = state["kept"], state["first_spread"]
+        self.kept = kept if isinstance(kept, Tensor) else torch.empty(0)
+        self.first_spread = first if isinstance(first, float) else None

@@ -1,0 +1,97 @@
+"""Scans without labels: brought to the network's grid, cropped to the body, kept on disk; and views of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader, Dataset
+
+from medswin.io import Case, replacing
+from medswin.training.data import FromStep, order, read_case, seed_of
+from medswin.training.recipe import PretrainRecipe
+from medswin.transforms import Preprocessing
+from medswin.transforms.foreground import body_box
+
+CACHE_VERSION = 1
+
+
+def prepare_unlabelled(case: Case, preprocessing: Preprocessing, channels: int, margin: int, cache: Path) -> Path:
+    """Preprocess a scan, crop it to the body with ``margin`` voxels around, and keep it in ``cache``.
+
+    The name in ``cache`` changes with the file and the settings; what is there already is not made again.
+
+    Raises:
+        InputError: for a missing or damaged file, or another number of channels.
+    """
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in case.images if f.exists()]
+    text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json(), margin])
+    path = cache / f"{case.id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        image = preprocessing(read_case(case, channels).image)
+        spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0).tolist()
+        body = image.as_tensor()[(slice(None), *body_box(image.as_tensor(), margin))]
+        with replacing(path) as temporary:
+            save_file({"image": body.contiguous()}, temporary, metadata={"spacing_mm": json.dumps(spacing)})
+    return path
+
+
+def spacing_mm(path: Path) -> tuple[float, float, float]:
+    """Spacing of a prepared scan along its axes."""
+    with safe_open(path, framework="pt") as file:
+        x, y, z = json.loads(file.metadata()["spacing_mm"])
+    return x, y, z
+
+
+class UnlabelledPatches(Dataset[dict[str, Any]]):
+    """Endless views: sample ``k`` depends on ``k`` and the seed only, so a resumed run sees the same ones.
+
+    Every run of ``len(scans)`` samples shows each scan once, in an order drawn anew; the next one in that order is the
+    other scan that fillers are taken from.
+    """
+
+    def __init__(self, scans: Sequence[Path], views: Compose, keys: frozenset[str], seed: int) -> None:
+        self.scans, self.views, self.keys, self.seed = scans, views, keys, seed
+
+    def __getitem__(self, k: int) -> dict[str, Any]:
+        turn, position = divmod(k, len(self.scans))
+        drawn = order(self.seed, turn, len(self.scans))
+        image, other = (self.scans[drawn[(position + i) % len(drawn)]] for i in (0, 1))
+        self.views.set_random_state(seed=seed_of(self.seed, k))
+        sample: Any = self.views({"image": _load(image), "other": _load(other)})
+        wanted = self.keys | {"image"}
+        made: dict[str, Any] = {name: torch.as_tensor(sample[name]) for name in sorted(wanted)}
+        return {**made, "case": image.stem.rsplit("-", 1)[0]}
+
+
+def _load(path: Path) -> MetaTensor:
+    return MetaTensor(load_file(path)["image"])
+
+
+class UnlabelledData(L.LightningDataModule):
+    """Views as a Lightning data module that goes on at the trainer's own step."""
+
+    def __init__(self, patches: UnlabelledPatches, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        self.patches, self.recipe = patches, recipe
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        step = self.trainer.global_step if self.trainer is not None else 0
+        samples = self.recipe.accumulate * self.recipe.batch_size
+        return DataLoader(
+            self.patches,
+            batch_size=samples,
+            sampler=FromStep(step, self.recipe.max_steps, samples),
+            num_workers=self.recipe.workers,
+            persistent_workers=self.recipe.workers > 0,
+        )

@@ -1,0 +1,173 @@
+"""Corruptions for self-supervised pre-training: what is hidden, overwritten or turned, drawn and then done.
+
+Every random transform (MONAI's dict transforms, channel first) only draws, and hands what it drew to a plain function
+here, so that a corruption is repeated by repeating its parameters. They need nothing else of medswin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Randomizable
+from torch import Tensor
+
+Block = tuple[slice, slice, slice]
+Plane = tuple[int, int]
+
+SMALLEST, LARGEST = 0.05, 0.25  # sides of a cutout's blocks, as shares of the image's (Tang et al. 2022)
+
+
+def draw_blocks(
+    shape: Sequence[int],
+    largest_share: float,
+    rng: np.random.RandomState,
+    sides: tuple[float, float] = (SMALLEST, LARGEST),
+) -> list[Block]:
+    """Blocks that together have a share of the voxels, drawn from 0 to ``largest_share``; overlaps count twice.
+
+    The last block may exceed that share by its own size. Sides are drawn between two shares of the image's, and have
+    at least one voxel, on thin images too.
+
+    Args:
+        shape: spatial shape.
+        largest_share: 0 to 1; 0 draws none.
+        rng: what draws.
+        sides: shortest and longest side of a block over the image's.
+
+    Source: SSL pre-training of Swin UNETR (Tang et al. 2022, arXiv:2111.14791).
+    """
+    wanted = rng.uniform(0, largest_share) * np.prod(shape)
+    blocks: list[Block] = []
+    done = 0.0
+    while done < wanted:
+        lengths = [
+            rng.randint(max(1, int(sides[0] * size)), max(1, int(sides[0] * size), int(sides[1] * size)) + 1)
+            for size in shape
+        ]
+        firsts = [rng.randint(0, size - length + 1) for size, length in zip(shape, lengths, strict=True)]
+        d, h, w = (slice(a, a + n) for a, n in zip(firsts, lengths, strict=True))
+        blocks.append((d, h, w))
+        done += float(np.prod(lengths))
+    return blocks
+
+
+def overwrite(image_CDHW: Tensor, blocks: Sequence[Block], filler_CDHW: Tensor) -> Tensor:
+    """A copy of an image whose blocks hold what ``filler_CDHW`` has there."""
+    filled = image_CDHW.clone()
+    for block in blocks:
+        filled[(slice(None), *block)] = filler_CDHW[(slice(None), *block)]
+    return filled
+
+
+def noise(image_CDHW: Tensor, seed: int, blocks: Sequence[Block], low: float, high: float) -> Tensor:
+    """Normal noise, each block of it rescaled to [low, high]; zeros elsewhere."""
+    rng = np.random.RandomState(seed)
+    filler = torch.zeros_like(image_CDHW)
+    for block in blocks:
+        shape = (len(image_CDHW), *(part.stop - part.start for part in block))
+        drawn = rng.standard_normal(shape).astype(np.float32)
+        spread = max(float(drawn.max() - drawn.min()), 1e-6)
+        scaled = torch.from_numpy((drawn - drawn.min()) / spread) * (high - low) + low
+        filler[(slice(None), *block)] = scaled.to(filler.dtype)
+    return filler
+
+
+def turned(image_CDHW: Tensor, quarters: int, plane: Plane) -> Tensor:
+    """An image turned by so many quarter turns in the plane of two spatial axes."""
+    return torch.rot90(image_CDHW, quarters, [axis + 1 for axis in plane]).contiguous()
+
+
+def draw_mask(shape: Sequence[int], unit: Sequence[int], ratio: float, rng: np.random.RandomState) -> Tensor:
+    """Which units of an image are hidden: exactly ``ratio`` of them, rounded, never none and never all.
+
+    Args:
+        shape: spatial shape, which ``unit`` divides.
+        unit: voxels of a unit per axis.
+        ratio: 0 to 1.
+        rng: what draws.
+
+    Returns:
+        float32 (1, D / unit, H / unit, W / unit), 1 where hidden.
+    """
+    grid = [size // edge for size, edge in zip(shape, unit, strict=True)]
+    units = int(np.prod(grid))
+    hidden = min(max(round(ratio * units), 1), max(units - 1, 1))
+    mask = np.zeros(units, dtype=np.float32)
+    mask[rng.permutation(units)[:hidden]] = 1
+    return torch.from_numpy(mask.reshape(1, *grid))
+
+
+class RandTurnd(Randomizable, MapTransform):
+    """Turn images by 0 to 3 quarters (0 or 2 where ``halves``), the same for all keys; how many goes under ``to``."""
+
+    def __init__(self, keys: KeysCollection, to: str, plane: Plane = (1, 2), halves: bool = False) -> None:
+        super().__init__(keys)
+        self.to, self.plane, self.halves = to, plane, halves
+
+    def randomize(self, data: Any = None) -> None:
+        self.quarters = 2 * int(self.R.randint(2)) if self.halves else int(self.R.randint(4))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        self.randomize()
+        done = {key: turned(data[key], self.quarters, self.plane) for key in self.key_iterator(data)}
+        return {**data, **done, self.to: torch.tensor(self.quarters)}
+
+
+class RandCutoutd(Randomizable, MapTransform):
+    """Overwrite blocks (`draw_blocks`) of images with noise, or with another image.
+
+    Args:
+        keys: the images.
+        share: largest share of the voxels.
+        filler: key of an image of the same shape whose voxels are taken; normal noise where None.
+        value_range: that noise is scaled to; the image's own range where None.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        share: float = 0.3,
+        filler: str | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__(keys)
+        self.share, self.filler, self.value_range = share, filler, value_range
+
+    def randomize(self, shape: Sequence[int]) -> None:
+        self.blocks = draw_blocks(shape, self.share, self.R)
+        self.seed = int(self.R.randint(2**31))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(data):
+            image = data[key]
+            self.randomize(image.shape[1:])
+            if self.filler is not None:
+                filler = data[self.filler]
+            else:
+                low, high = self.value_range or (float(image.min()), float(image.max()))
+                filler = noise(image, self.seed, self.blocks, low, high)
+            done[key] = overwrite(image, self.blocks, filler)
+        return done
+
+
+class RandMaskd(Randomizable, MapTransform):
+    """Draw which units of an image are hidden (`draw_mask`) and put that under ``to``; the image is left as it is.
+
+    A masked task hides tokens, not voxels: it needs to know where.
+    """
+
+    def __init__(self, keys: KeysCollection, to: str, unit: Sequence[int], ratio: float = 0.6) -> None:
+        super().__init__(keys)
+        self.to, self.unit, self.ratio = to, tuple(unit), ratio
+
+    def randomize(self, shape: Sequence[int]) -> None:
+        self.mask = draw_mask(shape, self.unit, self.ratio, self.R)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        self.randomize(data[self.first_key(data)].shape[1:])
+        return {**data, self.to: self.mask}

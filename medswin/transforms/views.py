@@ -1,0 +1,155 @@
+"""Views: what a pre-training task sees of a scan; chains of MONAI dict transforms that begin with the key ``image``.
+
+A chain is given a whole preprocessed scan under ``image`` and, under ``other``, one of another scan, and leaves patches
+and what was drawn:
+
+=========== ===========================================================================
+image       the patch (C, D, H, W)
+clean1/2    two turned copies of it: what is to be found again
+view1/2     these, parts of which are overwritten and whose intensities vary: what the encoder sees
+turn1/2     by how many quarters each was turned, see `RandTurnd`
+mask        which units of ``image`` are to be hidden, see `RandMaskd`
+=========== ===========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monai.transforms import (
+    Compose,
+    CopyItemsd,
+    DeleteItemsd,
+    RandAdjustContrastd,
+    RandGaussianNoised,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    RandSpatialCropd,
+    SpatialPadd,
+    ToTensord,
+)
+
+from medswin.errors import ConfigError
+from medswin.registry import Registry
+from medswin.transforms.corrupt import Plane, RandCutoutd, RandMaskd, RandTurnd
+
+SAME = 0.05  # relative; sides and spacings that differ by less are equal to the eye of a network
+KEYS = ("image", "clean1", "clean2", "view1", "view2", "turn1", "turn2", "mask")
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How patches may be turned without the shape of the picture telling it.
+
+    Attributes:
+        plane: the two spatial axes.
+        halves: only half turns, since sides or spacings differ along the axes.
+    """
+
+    plane: Plane = (1, 2)
+    halves: bool = False
+
+    @classmethod
+    def fitting(cls, patch_size: Sequence[int], spacings_mm: Sequence[Sequence[float]]) -> Turns:
+        """The first plane of (1, 2), (0, 1), (0, 2) in which patches and voxels are square, else half turns.
+
+        A quarter turn of a patch whose voxels or sides differ is told by the stretched anatomy, or not possible at all.
+
+        Args:
+            patch_size: voxels per axis.
+            spacings_mm: of all scans.
+        """
+        planes: tuple[Plane, ...] = ((1, 2), (0, 1), (0, 2))
+        for a, b in planes:
+            square = all(abs(s[a] / s[b] - 1) < SAME for s in spacings_mm)
+            if patch_size[a] == patch_size[b] and square:
+                return cls((a, b))
+        return cls(halves=True)
+
+
+def two_views(
+    patch_size: Sequence[int],
+    turns: Turns = Turns(),
+    cutout: float = 0.3,
+    filler: float = 0.3,
+    noise_range: Sequence[float] | None = None,
+    intensity_probability: float = 0.3,
+    mask_unit: int | Sequence[int] | None = None,
+    mask_ratio: float = 0.6,
+) -> Compose:
+    """Two views of one patch, turned, cut out and filled; and a mask over it.
+
+    Args:
+        patch_size: voxels per axis.
+        turns: what a run found to be fair, see `Turns.fitting`.
+        cutout: largest share of a view that noise overwrites.
+        filler: largest share of a view that another scan overwrites.
+        noise_range: that noise is scaled to; the patch's own range where None. (0, 1) is Tang's.
+        intensity_probability: share of views for each change of contrast, scale, offset and noise; 0 is Tang's.
+        mask_unit: voxels of a unit of the mask, for all axes or for each; where None, the largest even number up to a
+            quarter of the patch that divides it.
+        mask_ratio: share of the units that are hidden.
+
+    Raises:
+        ConfigError: for shares outside 0 to 1, or a unit that does not divide the patch.
+    """
+    for name, share in (("cutout", cutout), ("filler", filler), ("mask_ratio", mask_ratio)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"must lie in 0 to 1, got {share}", where=f"views.{name}")
+    unit = _unit(patch_size, mask_unit)
+    low_high = None if noise_range is None else (float(noise_range[0]), float(noise_range[1]))
+    both = ("view1", "view2")
+    return Compose(
+        [
+            SpatialPadd(("image", "other"), patch_size, mode="constant"),
+            RandSpatialCropd("image", patch_size, random_size=False),
+            RandSpatialCropd("other", patch_size, random_size=False),
+            ToTensord(("image", "other"), track_meta=False),
+            CopyItemsd("image", 2, ("clean1", "clean2")),
+            RandTurnd("clean1", "turn1", turns.plane, turns.halves),
+            RandTurnd("clean2", "turn2", turns.plane, turns.halves),
+            CopyItemsd(("clean1", "clean2"), 1, both),
+            RandCutoutd(both, cutout, value_range=low_high),
+            RandCutoutd(both, filler, filler="other"),
+            *(step for view in both for step in _intensities(view, intensity_probability)),
+            ToTensord(both, track_meta=False),
+            RandMaskd("image", "mask", unit, mask_ratio),
+            DeleteItemsd("other"),
+        ]
+    )
+
+
+def _intensities(key: str, p: float) -> list[Any]:
+    if p == 0:
+        return []
+    return [
+        RandAdjustContrastd(key, prob=p, gamma=(0.7, 1.5), retain_stats=True),
+        RandScaleIntensityd(key, prob=p, factors=0.2),
+        RandShiftIntensityd(key, prob=p, offsets=0.2),
+        RandGaussianNoised(key, prob=p, std=0.1),
+    ]
+
+
+def _unit(patch_size: Sequence[int], unit: int | Sequence[int] | None) -> tuple[int, ...]:
+    if unit is None:
+        return tuple(
+            max(edge for edge in (1, *range(2, max(size // 4, 2) + 1, 2)) if size % edge == 0) for size in patch_size
+        )
+    units = (unit,) * 3 if isinstance(unit, int) else tuple(unit)
+    if len(units) != 3 or any(u < 1 or size % u for u, size in zip(units, patch_size, strict=False)):
+        raise ConfigError(
+            f"{units} must divide the patch {tuple(patch_size)}",
+            where="views.mask_unit",
+            repair="choose a unit that divides it, such as 8 for multiples of 8",
+        )
+    return units
+
+
+VIEWS: Registry[Compose] = Registry("views", {"two_views": two_views})
+
+
+def build_views(name: str, /, **params: Any) -> Compose:
+    """Build registered views; see `medswin.registry.Registry.build` for the errors."""
+    return VIEWS.build(name, **params)

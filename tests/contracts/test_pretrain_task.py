@@ -1,0 +1,114 @@
+"""What every registered pre-training task promises, over every registered encoder. A new one needs a line in TASKS."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+
+from medswin.networks import ENCODERS
+from medswin.pretraining import TASKS, JointTask, MultiTask, Views, build
+from medswin.pretraining.accumulate import backward, in_parts
+from medswin.transforms import build_views
+from medswin.transforms.views import KEYS
+
+SMALL = {
+    "cswin": {"feature_size": 12, "depths": (1, 1), "stripe_width": 2, "patch_size": (1, 2, 2)},
+    "swin": {"feature_size": 12, "depths": (1, 1), "window_size": 2, "patch_size": (1, 2, 2)},
+}
+SIZE = (4, 16, 16)
+
+
+@pytest.fixture(params=sorted(ENCODERS))
+def encoder(request):
+    torch.manual_seed(0)
+    return ENCODERS.build(request.param, in_channels=2, **SMALL.get(request.param, {}))
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request, encoder):
+    return build(request.param, channels=encoder.channels, strides=encoder.strides)
+
+
+def batch(count=4):
+    torch.manual_seed(1)
+    views = build_views("two_views", patch_size=SIZE, mask_unit=(2, 8, 8))
+    samples = []
+    for k in range(count):
+        views.set_random_state(seed=k)
+        sample = views({name: torch.randn(2, 5, 18, 20) for name in ("image", "other")})
+        samples.append({name: torch.as_tensor(sample[name]) for name in KEYS})
+    return {name: torch.stack([sample[name] for sample in samples]) for name in KEYS}
+
+
+def test_its_loss_is_finite_and_teaches_the_whole_encoder(task, encoder):
+    output = task(Views(encoder, batch()))
+    assert output.loss.ndim == 0
+    assert torch.isfinite(output.loss)
+    output.loss.backward()
+    silent = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not [name for name in silent if not name.startswith("stages.0")], "beyond features that it does not read"
+    assert all(p.grad is not None for p in task.parameters())
+
+
+def test_it_owns_its_heads_and_nothing_of_the_encoder(task, encoder):
+    before = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    task(Views(encoder, batch())).loss.backward()
+    assert {name: tensor.shape for name, tensor in encoder.state_dict().items()} == before
+    owned = {p.data_ptr() for p in task.parameters()}
+    assert owned
+    assert not owned & {p.data_ptr() for p in encoder.parameters()}
+
+
+def test_it_reads_views_that_are_made(task, encoder):
+    assert set(task.needs) <= set(KEYS)
+    task(Views(encoder, {name: value for name, value in batch().items() if name in task.needs}))
+
+
+def test_its_parameters_fit_into_json(task):
+    TASKS.check(next(n for n in TASKS if isinstance(task, TASKS[n])), {"channels": (1,), "strides": ((1, 1, 1),)})
+    assert json.dumps(sorted(task.state_dict()))
+
+
+def test_a_picture_is_on_the_grid_of_the_patch(task, encoder):
+    picture = task(Views(encoder, batch())).picture
+    assert picture is None or {tuple(volume.shape) for volume in picture} == {(4, 2, *SIZE)}
+
+
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(task, encoder):
+    torch.manual_seed(2)
+    for parameter in task.parameters():  # a mask token's gradient, too, is then none of rounding alone
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    found = []
+    for size in (4, 2, 3):
+        one, heads = (
+            copy.deepcopy(encoder).double().eval(),
+            MultiTask({"it": copy.deepcopy(task)}, learned=True).double(),
+        )
+        output = backward(
+            heads,
+            one,
+            in_parts(
+                {name: value.double() if value.is_floating_point() else value for name, value in batch().items()}, size
+            ),
+            seed=0,
+        )
+        gradients = [p.grad for p in (*one.parameters(), *heads.parameters()) if p.grad is not None]
+        found.append((output, gradients))
+    (whole, wanted), *others = found
+    for output, gradients in others:
+        torch.testing.assert_close(output.loss, whole.loss, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients, wanted, rtol=1e-3, atol=1e-4)
+        assert output.parts.keys() == whole.parts.keys()
+
+
+def test_tasks_that_are_trained_together_encode_each_view_once(encoder):
+    seen = []
+    encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    tasks = {name: build(name, channels=encoder.channels, strides=encoder.strides) for name in TASKS}
+    total = MultiTask(tasks)(Views(encoder, batch()))
+    assert len(seen) == 2
+    assert set(TASKS) <= set(total.parts)
+    assert any(isinstance(one, JointTask) for one in tasks.values())

@@ -1,0 +1,244 @@
+"""A pre-training run: to its end, stopped and resumed, and into fine-tuning."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from medswin.config import PretrainConfig, load, load_as, parts, pretrain, train
+from medswin.config.init import start_from
+from medswin.config.pretrain import check_pretraining
+from medswin.errors import ConfigError, InputError, WeightsError
+from medswin.io import read_json
+from medswin.labels import LabelSet
+from medswin.networks import NETWORKS
+from medswin.networks.weights import load_encoder
+from medswin.pretraining import TASKS, PretrainTask, TaskOutput
+from medswin.training.recipe import PretrainRecipe, Recipe
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory, config_file, blobs):
+    network = yaml.safe_load(config_file.read_text())["network"]
+    values = {
+        "name": "tang",
+        "data": {"folder": str(blobs), "margin": 2},
+        "network": network,
+        "tasks": [{"name": "inpainting"}, {"name": "rotation"}, {"name": "contrastive", "width": 8}],
+        "weighting": "learned",
+        "training": {"patch_size": [12, 12, 12], "batch_size": 2, "accumulate": 2, "max_steps": 6, "save_every": 2},
+        "tracking": {"uri": "off"},
+    }
+    path = tmp_path_factory.mktemp("pretrain") / "tang.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def run(settings, out, *overrides, **options):
+    return pretrain(load_as(PretrainConfig, settings, overrides), out=out, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished")
+    return run(settings, out)
+
+
+def test_the_encoder_alone_is_written_and_says_what_it_is(finished, config_file):
+    encoder = parts.network(load(config_file), 1, 2).encoder
+    state = load_file(finished)
+    assert set(state) == set(encoder.state_dict())
+    assert any(not torch.equal(state[name], tensor) for name, tensor in encoder.state_dict().items())
+    with safe_open(finished, framework="pt") as file:
+        about = json.loads(file.metadata()["medswin"])
+    assert about["network"]["name"] == "swin_unetr"
+    assert about["network"]["in_channels"] == 1
+    assert [task["name"] for task in about["tasks"]] == ["inpainting", "rotation", "contrastive"]
+    assert sorted(path.name for path in (finished.parent / "pictures").iterdir()) == [
+        f"step_00000{i}.png" for i in (2, 4, 6)
+    ]
+
+
+def test_a_stopped_run_goes_on_to_the_same_encoder(finished, settings, tmp_path):
+    """Optimiser, schedule, learned weights, order and dropout: all as if it had not been stopped."""
+    said = []
+    assert run(settings, tmp_path, "training.stop_at_step=3", report=said.append) is None
+    assert "--resume" in said[-1]
+    with pytest.raises(ConfigError, match="a run is in this folder already"):
+        run(settings, tmp_path)
+    again = run(settings, tmp_path, resume=True)
+    before, after = load_file(finished), load_file(again)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    heads = [torch.load(path / "last.ckpt", weights_only=True) for path in (finished.parent, tmp_path)]
+    for name, tensor in heads[0]["state_dict"].items():
+        assert torch.equal(tensor, heads[1]["state_dict"][name]), name
+
+
+def test_two_runs_with_one_seed_are_one_and_another_seed_is_another(finished, settings, tmp_path):
+    same, other = run(settings, tmp_path / "same"), run(settings, tmp_path / "other", "training.seed=1")
+    states = [load_file(path) for path in (finished, same, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["patch.weight"], states[2]["patch.weight"])
+
+
+def test_a_run_is_resumed_with_its_own_settings(finished, settings):
+    with pytest.raises(ConfigError, match=r"other settings: data\.margin"):
+        run(settings, finished.parent, "data.margin=3", resume=True)
+    assert run(settings, finished.parent, resume=True) == finished
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_every_task_runs_alone(task, settings, tmp_path):
+    tasks = f"tasks=[{{name: {task}}}]"
+    assert run(settings, tmp_path, tasks, "weighting=fixed", "training.max_steps=1").is_file()
+
+
+def test_a_cross_shaped_network_is_pretrained_too(settings, tmp_path):
+    network = "network={name: cswin_unet, feature_size: 12, depths: [1], stripe_width: 2, patch_size: [1, 2, 2]}"
+    assert run(settings, tmp_path, network, "training.max_steps=1").is_file()
+
+
+def test_a_task_of_ones_own_is_one_class(settings, tmp_path):
+    class Brightness(PretrainTask):
+        needs = ("image",)
+
+        def __init__(self, channels, strides):
+            super().__init__(channels, strides)
+            self.head = torch.nn.Linear(channels[-1], 1)
+
+        def forward(self, views):
+            found = self.head(views.pooled("image"))[:, 0]
+            return TaskOutput((found - views["image"].mean((1, 2, 3, 4))).square().mean())
+
+    TASKS.add("brightness", Brightness)
+    try:
+        assert run(settings, tmp_path, "tasks=[{name: brightness}]", "training.max_steps=1").is_file()
+    finally:
+        TASKS.remove("brightness")
+
+
+def test_held_out_people_are_left_out(settings, tmp_path):
+    splits = tmp_path / "splits.json"
+    splits.write_text(json.dumps({"validation": ["blob_001", "blob_002"], "calibration": ["blob_003"]}))
+    said = []
+    run(settings, tmp_path / "out", f"data.exclude={splits}", "training.max_steps=1", report=said.append)
+    assert said[0] == "preparing 13 scans"
+    names = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out" / "cache").iterdir()}
+    assert len(names) == 13
+    assert not names & {"blob_001", "blob_002", "blob_003"}
+    splits.write_text(json.dumps({"validation": ["somebody"]}))
+    with pytest.raises(ConfigError, match="no case of these scans"):
+        run(settings, tmp_path / "no", f"data.exclude={splits}")
+
+
+def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
+    rng = np.random.default_rng(0)
+    for i, (shape, spacing) in enumerate(
+        [((9, 14, 30), (1, 1, 1)), ((20, 20, 6), (0.5, 0.5, 3)), ((40, 8, 8), (2, 1, 1))]
+    ):
+        image = np.zeros(shape, dtype=np.float32)
+        image[2:-2, 2:-2, 1:-1] = 50 + rng.normal(0, 9, (shape[0] - 4, shape[1] - 4, shape[2] - 2))
+        nibabel.save(nibabel.Nifti1Image(image, np.diag([*spacing, 1])), tmp_path / f"scan_{i}.nii.gz")
+    said = []
+    path = run(settings, tmp_path / "out", "training.max_steps=2", data=tmp_path, report=said.append)
+    assert path.is_file()
+    assert said[1] == "turning in the plane of axes (1, 2), by half turns only"
+
+
+def test_bad_scans_are_named_before_anything_is_trained(settings, tmp_path):
+    (tmp_path / "a.nii.gz").write_text("this is no image")
+    with pytest.raises((ConfigError, InputError), match=r"a\.nii\.gz"):
+        run(settings, tmp_path / "out", data=tmp_path)
+    assert not (tmp_path / "out" / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.patch_size=[12,12,13]", "must be divisible"),
+        ("tasks=[{name: jigsaw}]", "no pre-training task is registered as 'jigsaw'"),
+        ("tasks=[{name: rotation, tokens: 3}]", "no parameter 'tokens'"),
+        ("tasks=[{name: rotation, weight: -1}]", "weight must be a number of at least 0"),
+        ("tasks=[]", "tasks"),
+        ("views.mask_unit=5", "views.*must divide"),
+        ("training.accumulate=0", "accumulate"),
+        ("training.ema_decay=0.9", "ema_decay is not a key"),
+    ],
+)
+def test_a_config_that_cannot_run_says_why(settings, override, words):
+    views = "views={name: two_views}" if override.startswith("views") else "weighting=learned"
+    with pytest.raises(ConfigError, match=words):
+        check_pretraining(load_as(PretrainConfig, settings, [views, override]))
+
+
+def test_shipped_configs_are_sound(root):
+    shipped = sorted((root / "configs" / "pretrain").glob("*.yaml"))
+    assert len(shipped) >= 7
+    for path in shipped:
+        check_pretraining(load_as(PretrainConfig, path))
+
+
+def test_fine_tuning_starts_from_the_encoder_and_tells_so(finished, config_file, tmp_path):
+    said = []
+    config = load(config_file, ["training.max_steps=1", "training.learning_rate=1e-12", "training.ema_decay=0"])
+    train(config, out=tmp_path, init=str(finished), progress=False, report=said.append)
+    tuned, start = load_file(tmp_path / "weights.safetensors"), load_file(finished)
+    assert all(torch.allclose(tuned[f"encoder.{name}"], tensor, atol=1e-6) for name, tensor in start.items())
+    assert any("encoder: 100.0 % of its parameters" in line for line in said)
+    assert read_json(tmp_path / "config.json")["init"] == str(finished)
+
+
+def test_another_encoder_is_refused_and_other_channels_are_adapted_on_request(finished, config_file):
+    params = {k: v for k, v in load(config_file).network.items() if k != "name"}
+    labels = LabelSet.from_names(["blob"])
+    two = NETWORKS.build("swin_unetr", in_channels=2, out_channels=2, **params)
+    fresh = two.encoder.patch.weight.clone()
+    with pytest.raises(WeightsError, match=r"pre-trained on 1 channel\(s\), the network takes 2.*--init-channels"):
+        start_from(two, str(finished), labels)
+    said = start_from(two, str(finished), labels, "fresh")
+    assert "encoder" in said
+    assert torch.equal(two.encoder.patch.weight, fresh)
+    start_from(two, str(finished), labels, "repeat")
+    stem = load_file(finished)["patch.weight"]
+    torch.testing.assert_close(two.encoder.patch.weight.data, stem.repeat(1, 2, 1, 1, 1) / 2)
+    wider = NETWORKS.build("swin_unetr", in_channels=1, out_channels=2, **{**params, "feature_size": 24})
+    with pytest.raises(WeightsError, match=r"of another encoder.*feature_size"):
+        load_encoder(wider, finished)
+    broken = finished.parent / "broken.safetensors"
+    broken.write_bytes(finished.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_encoder(wider, broken)
+
+
+def test_a_frozen_warm_up_and_layer_decay(config_file, finished, tmp_path):
+    overrides = ["training.max_steps=3", "training.freeze_steps=2", "training.layer_decay=0.5", "training.ema_decay=0"]
+    train(load(config_file, [*overrides, "training.stop_at_step=2"]), out=tmp_path, init=str(finished), progress=False)
+    start = {f"network.encoder.{name}": tensor for name, tensor in load_file(finished).items()}
+    frozen = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(frozen[name], tensor) for name, tensor in start.items())
+    train(load(config_file, overrides), out=tmp_path, init=str(finished), progress=False, resume=True)
+    tuned = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert any(not torch.equal(tuned["state_dict"][name], tensor) for name, tensor in start.items())
+    rates = {group["scale"] for group in tuned["optimizer_states"][0]["param_groups"]}
+    assert rates == {1.0, 0.5, 0.25}  # decoder, the one stage, the patches
+
+
+@pytest.mark.parametrize(
+    ("recipe", "values", "words"),
+    [
+        (PretrainRecipe, {"accumulate": 0}, "at least 1"),
+        (PretrainRecipe, {"save_every": 0}, "at least 1"),
+        (Recipe, {"freeze_steps": -1}, "must not be negative"),
+        (Recipe, {"layer_decay": 0.0}, r"must lie in \(0, 1\]"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(recipe, values, words):
+    with pytest.raises(ConfigError, match=words):
+        recipe((8, 8, 8), **values)

@@ -1,0 +1,109 @@
+"""Corruptions: pictures small enough to be checked by eye, and the shares that the specification gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medswin.transforms.corrupt import (
+    RandCutoutd,
+    RandMaskd,
+    RandTurnd,
+    draw_blocks,
+    draw_mask,
+    noise,
+    overwrite,
+    turned,
+)
+
+
+def picture(*rows: str) -> torch.Tensor:
+    """One channel, one slice, from rows of digits."""
+    return torch.tensor([[int(c) for c in row] for row in rows], dtype=torch.float32)[None, None]
+
+
+def test_a_quarter_turn_of_the_last_two_axes() -> None:
+    assert torch.equal(turned(picture("123", "456"), 1, (1, 2)), picture("36", "25", "14"))
+    assert torch.equal(turned(picture("123", "456"), 2, (1, 2)), picture("654", "321"))
+
+
+def test_blocks_take_what_the_filler_has_there() -> None:
+    image, filler = picture("1111", "1111", "1111"), picture("2345", "2345", "2345")
+    blocks = [(slice(0, 1), slice(0, 2), slice(1, 3)), (slice(0, 1), slice(2, 3), slice(3, 4))]
+    assert torch.equal(overwrite(image, blocks, filler), picture("1341", "1341", "1115"))
+    assert torch.equal(image, picture("1111", "1111", "1111"))
+
+
+@pytest.mark.parametrize("shape", [(96, 96, 96), (20, 64, 64), (20, 20, 20), (3, 40, 7), (1, 1, 1)])
+def test_blocks_keep_to_their_share_and_their_sides(shape) -> None:
+    """Sides of 5 to 25 % of each axis, one voxel at least; up to 30 % of the voxels, and the last block beyond it."""
+    rng = np.random.RandomState(0)
+    for _ in range(30):
+        blocks = draw_blocks(shape, 0.3, rng)
+        sizes = [float(np.prod([part.stop - part.start for part in block])) for block in blocks]
+        assert sum(sizes[:-1]) <= 0.3 * np.prod(shape)
+        for block in blocks:
+            for part, size in zip(block, shape, strict=True):
+                assert 0 <= part.start < part.stop <= size
+                assert max(1, int(0.05 * size)) <= part.stop - part.start <= max(1, int(0.25 * size))
+
+
+def test_the_mean_share_is_half_of_the_largest() -> None:
+    rng = np.random.RandomState(0)
+    drawn = [draw_blocks((96, 96, 96), 0.3, rng) for _ in range(300)]
+    shares = [sum(np.prod([p.stop - p.start for p in block]) for block in blocks) / 96**3 for blocks in drawn]
+    assert 0.13 < np.mean(shares) < 0.18
+    assert draw_blocks((9, 9, 9), 0.0, rng) == []
+
+
+def test_noise_spans_the_range_in_each_block_and_nothing_else() -> None:
+    blocks = [(slice(0, 4), slice(0, 4), slice(0, 4)), (slice(5, 8), slice(5, 8), slice(5, 8))]
+    filler = noise(torch.zeros(2, 8, 8, 8), 3, blocks, -2.0, 5.0)
+    for block in blocks:
+        inside = filler[(slice(None), *block)]
+        assert (float(inside.min()), float(inside.max())) == (-2.0, 5.0)
+    assert (filler[:, 4] == 0).all()
+    assert torch.equal(filler, noise(torch.zeros(2, 8, 8, 8), 3, blocks, -2.0, 5.0))
+
+
+@pytest.mark.parametrize(("ratio", "hidden"), [(0.6, 38), (0.0, 1), (1.0, 63)])
+def test_a_mask_hides_exactly_its_share_of_units(ratio, hidden) -> None:
+    mask = draw_mask((16, 16, 16), (4, 4, 4), ratio, np.random.RandomState(0))
+    assert mask.shape == (1, 4, 4, 4)
+    assert mask.sum() == hidden
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_what_was_drawn_can_be_done_again() -> None:
+    """A transform draws, then calls a plain function: its parameters replay it."""
+    image = torch.rand(1, 12, 12, 12)
+    cut = RandCutoutd("image", 0.3)
+    cut.set_random_state(seed=1)
+    done = cut({"image": image})["image"]
+    filler = noise(image, cut.seed, cut.blocks, float(image.min()), float(image.max()))
+    assert torch.equal(done, overwrite(image, cut.blocks, filler))
+    assert not torch.equal(done, image)
+    turn = RandTurnd("image", "turn", plane=(0, 2))
+    turn.set_random_state(seed=2)
+    found = turn({"image": image})
+    assert torch.equal(found["image"], turned(image, int(found["turn"]), (0, 2)))
+
+
+def test_half_turns_are_the_only_ones_where_quarters_would_show() -> None:
+    turn = RandTurnd("image", "turn", halves=True)
+    turn.set_random_state(seed=0)
+    assert {int(turn({"image": torch.rand(1, 2, 3, 4)})["turn"]) for _ in range(40)} == {0, 2}
+    turn.halves = False
+    assert {int(turn({"image": torch.rand(1, 2, 3, 4)})["turn"]) for _ in range(80)} == {0, 1, 2, 3}
+
+
+def test_another_image_fills_and_a_mask_leaves_the_image() -> None:
+    data = {"image": torch.zeros(1, 8, 8, 8), "other": torch.ones(1, 8, 8, 8)}
+    cut = RandCutoutd("image", 0.9, filler="other")
+    cut.set_random_state(seed=0)
+    assert set(cut(data)["image"].unique().tolist()) == {0.0, 1.0}
+    mask = RandMaskd("image", "mask", (4, 4, 4))
+    mask.set_random_state(seed=0)
+    assert torch.equal(mask(data)["image"], data["image"])
+    assert mask(data)["mask"].sum() == 5
