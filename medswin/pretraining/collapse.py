@@ -30,34 +30,26 @@ def spread(features_NF: Tensor) -> float:
 
 
 class CollapseWatch:
-    """Keeps the features of the last samples and tells when they have become one.
+    """Compares the features of the same scans, again and again, with those of the first look.
 
     Args:
-        samples: how many to keep; nothing is said of fewer.
         rank: effective rank below which the representation has collapsed.
         share: of the spread at the first look, below which it has.
     """
 
-    def __init__(self, samples: int = 64, rank: float = 2.0, share: float = 0.1) -> None:
-        self.samples, self.rank, self.share = samples, rank, share
-        self.kept = torch.empty(0)
-        self.first_spread: float | None = None
+    def __init__(self, rank: float = 2.0, share: float = 0.1) -> None:
+        self.rank, self.share = rank, share
+        self.first_spread = -1.0
 
     def look(self, features_NF: Tensor) -> dict[str, float]:
-        """Take more features; ``effective_rank`` and ``spread`` of the kept ones, once there are enough."""
-        fresh = features_NF.detach().float().cpu()
-        self.kept = torch.cat([self.kept.reshape(-1, fresh.shape[1]), fresh])[-self.samples :]
-        if len(self.kept) < self.samples:
-            return {}
-        found = {"effective_rank": effective_rank(self.kept), "spread": spread(self.kept)}
-        if self.first_spread is None:
+        """``effective_rank`` and ``spread`` of the features of some scans."""
+        found = {"effective_rank": effective_rank(features_NF), "spread": spread(features_NF)}
+        if self.first_spread < 0:
             self.first_spread = found["spread"]
         return found
 
     def warning(self, found: dict[str, float]) -> str | None:
         """What to tell the user of these numbers, if anything."""
-        if not found or self.first_spread is None:
-            return None
         if found["effective_rank"] >= self.rank and found["spread"] >= self.share * self.first_spread:
             return None
         return (
@@ -65,11 +57,3 @@ class CollapseWatch:
             f"{found['effective_rank']:.1f}, spread {found['spread']:.3f}, at first {self.first_spread:.3f}). Repair: "
             "lower training.learning_rate, use larger batches, or add another task"
         )
-
-    def state_dict(self) -> dict[str, object]:
-        return {"kept": self.kept, "first_spread": self.first_spread}
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        kept, first = state["kept"], state["first_spread"]
-        self.kept = kept if isinstance(kept, Tensor) else torch.empty(0)
-        self.first_spread = first if isinstance(first, float) else None

@@ -22,9 +22,10 @@ from medswin.tracking import Tracker
 from medswin.training.fit import run_trainer, trainer_for
 from medswin.training.pretrain_module import PretrainModule
 from medswin.training.recipe import PretrainRecipe
-from medswin.training.unlabelled import UnlabelledData
+from medswin.training.unlabelled import UnlabelledData, UnlabelledPatches
 
 LOG_EVERY = 10
+LOOK_EVERY, WATCHED = 50, 32
 
 
 class PretrainFiles:
@@ -44,23 +45,28 @@ class PretrainKeeper(L.Callback):
 
     Args:
         recipe, files, tracker: of the run.
+        patches: the first `WATCHED` of which are looked at for collapse.
         warn: gets what the user should hear.
     """
 
     def __init__(
-        self, recipe: PretrainRecipe, files: PretrainFiles, tracker: Tracker, warn: Callable[[str], None]
+        self,
+        recipe: PretrainRecipe,
+        files: PretrainFiles,
+        tracker: Tracker,
+        patches: UnlabelledPatches,
+        warn: Callable[[str], None],
     ) -> None:
-        self.recipe, self.files, self.tracker, self.warn = recipe, files, tracker, warn
+        self.recipe, self.files, self.tracker, self.patches, self.warn = recipe, files, tracker, patches, warn
         self.watch = CollapseWatch()
         self.warned = False
         self.clock = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"watch": self.watch.state_dict(), "warned": self.warned}
+        return {"first_spread": self.watch.first_spread, "warned": self.warned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.watch.load_state_dict(state["watch"])
-        self.warned = bool(state["warned"])
+        self.watch.first_spread, self.warned = float(state["first_spread"]), bool(state["warned"])
 
     def on_train_start(self, trainer: L.Trainer, module: PretrainModule) -> None:
         trainer.should_stop = module.progress >= 1  # killed between its last checkpoint and its end
@@ -76,7 +82,8 @@ class PretrainKeeper(L.Callback):
             said = {name: float(value) for name, value in module.said.parts.items()}
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.tracker.metrics({"loss": float(module.said.loss), "learning_rate": rate, **said}, step)
-            self._look(module, batch, step)
+        if step % LOOK_EVERY == 0 or over:
+            self._look(module, step)
         if over or stopped or step % self.recipe.save_every == 0:
             self._picture(module, step)
             with replacing(self.files.checkpoint) as temporary:
@@ -84,11 +91,15 @@ class PretrainKeeper(L.Callback):
         trainer.should_stop = trainer.should_stop or over or stopped
         self.clock = time.monotonic()
 
-    def _look(self, module: PretrainModule, batch: Mapping[str, Any], step: int) -> None:
+    def _look(self, module: PretrainModule, step: int) -> None:
+        """Features of the same patches each time: samples of different steps would hide a collapse."""
+        device = next(module.parameters()).device
         module.eval()
         with torch.no_grad():
-            found = self.watch.look(module.encoder(batch["image"])[-1].float().mean((2, 3, 4)))
+            patches = (self.patches[k]["image"][None].to(device) for k in range(WATCHED))
+            features = torch.cat([module.encoder(patch)[-1].float().mean((2, 3, 4)).cpu() for patch in patches])
         module.train()
+        found = self.watch.look(features)
         self.tracker.metrics({f"features/{name}": value for name, value in found.items()}, step)
         warning = self.watch.warning(found)
         if warning is not None and not self.warned:
@@ -142,7 +153,7 @@ def pretrain(
         )
     if files.encoder.exists():
         return True
-    keeper = PretrainKeeper(recipe, files, tracker, warn)
+    keeper = PretrainKeeper(recipe, files, tracker, data.patches, warn)
     module = PretrainModule(encoder, tasks, recipe)
     trainer = trainer_for(recipe, keeper, files.folder, progress=progress)
     run_trainer(trainer, module, data, files.checkpoint)

@@ -21,16 +21,12 @@ def test_spread_is_0_for_one_direction_and_1_where_they_cancel():
     assert spread(torch.tensor([[1.0, 0], [-2, 0]])) == pytest.approx(1)
 
 
-def test_a_collapse_is_told_once_there_are_enough_samples():
+def test_a_collapse_is_told_and_health_is_not():
     torch.manual_seed(0)
-    watch = CollapseWatch(samples=16)
-    assert watch.look(torch.randn(8, 6)) == {}
-    healthy = watch.look(torch.randn(8, 6))
+    watch = CollapseWatch()
+    healthy = watch.look(torch.randn(16, 6))
     assert healthy["effective_rank"] > 4
     assert watch.warning(healthy) is None
-    again = CollapseWatch(samples=16)
-    again.load_state_dict(watch.state_dict())
-    for one in (watch, again):
-        one.look(1 + 1e-3 * torch.randn(8, 6))
-        found = one.look(1 + 1e-3 * torch.randn(8, 6))
-        assert "collapsed" in str(one.warning(found))
+    assert watch.warning(watch.look(torch.randn(16, 6))) is None
+    assert "collapsed" in str(watch.warning(watch.look(1 + 1e-3 * torch.randn(16, 6))))
+    assert "effective rank 1.0" in str(watch.warning(watch.look(torch.arange(1.0, 17)[:, None] * torch.ones(6))))

@@ -21,6 +21,8 @@ from medswin.labels import LabelSet
 from medswin.networks import NETWORKS
 from medswin.networks.weights import load_encoder
 from medswin.pretraining import TASKS, PretrainTask, TaskOutput
+from medswin.pretraining.collapse import CollapseWatch
+from medswin.training import pretrain_fit
 from medswin.training.recipe import PretrainRecipe, Recipe
 
 
@@ -242,3 +244,11 @@ def test_a_frozen_warm_up_and_layer_decay(config_file, finished, tmp_path):
 def test_numbers_out_of_range_are_refused(recipe, values, words):
     with pytest.raises(ConfigError, match=words):
         recipe((8, 8, 8), **values)
+
+
+def test_a_collapse_is_told_once(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain_fit, "LOOK_EVERY", 1)
+    monkeypatch.setattr(pretrain_fit, "CollapseWatch", lambda: CollapseWatch(rank=1e9))
+    said = []
+    run(settings, tmp_path, "training.max_steps=3", report=said.append)
+    assert [line.split(":")[0] for line in said if "collapsed" in line] == ["step 1"]
