@@ -99,7 +99,9 @@ class Prediction:
     @property
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each structure in millilitres (1 ml = 1000 mm3), counted on the scan's own grid."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.label_set) + 1)
+        counts = np.zeros(256, dtype=np.int64)
+        for part in self.labels:  # bincount widens what it counts
+            counts += np.bincount(part.ravel(), minlength=256)
         return {label.name: counts[label.value] * self.voxel_volume_mm3 / 1000.0 for label in self.label_set}
 
     @property

@@ -31,9 +31,8 @@ def record(results: Path, rows: Sequence[str], row: dict[str, Any]) -> None:
     """Print a row, and put it in its place among those in a file."""
     old = {one["row"]: one for one in read_json(results)["rows"]} if results.exists() else {}
     old[row["row"]] = row
-    machine = f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
-    kept = [old[name] for name in rows if name in old]
-    write_json(results, {"date": date.today().isoformat(), "machine": machine, "rows": kept})
+    row["machine"] = f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
+    write_json(results, {"rows": [old[name] for name in dict.fromkeys([*rows, *old]) if name in old]})
     print(row["row"])
     for entry in row["contenders"]:
         ratio = "{:.2f} ({:.2f} to {:.2f}) times as long".format(*entry["ratio"]) if "ratio" in entry else ""
@@ -71,9 +70,9 @@ def seconds_of(run: Run) -> float:
 
 
 def run_alone(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds, and peak memory in GB, of a command."""
+    """Seconds and peak memory in GB of a command; all get the memory pages that the medswin command asks for."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "THP_MEM_ALLOC_ENABLE": "1"})
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")

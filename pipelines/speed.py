@@ -231,7 +231,7 @@ def from_file_to_file(folder: Path) -> Any:
 
     def labels(who: str) -> torch.Tensor:
         path = next((folder / who).rglob("ct*.nii.gz"))
-        return torch.from_numpy(np.asarray(nibabel.load(path).dataobj)[body].astype(np.uint8))
+        return torch.from_numpy(np.asarray(nibabel.load(path).dataobj).astype(np.uint8))
 
     return one_after_the_other(CT, commands, labels)
 

@@ -99,7 +99,7 @@ def hush() -> None:
 def main() -> NoReturn:
     """Entry point of the ``medswin`` command."""
     # Fresh memory in pages of 2 MB, where the system has them: in pages of 4 kB it takes a seventh of a network's time.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's own switch, which it reads when it is imported
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's own switch, read when it first allocates
     words = sys.argv[1:]
     debug = "--debug" in words
     if not debug:

@@ -41,6 +41,8 @@ def start_from(network: Segmenter, init: str, label_set: LabelSet, channels: str
         if encoder_about(init) is not None:
             return str(load_encoder(network, init, channels=channels))
         return str(load_monai_swin_unetr(network, init, channels=channels, decoder="fresh"))
+    if channels is not None:
+        raise ConfigError("a model package's channels are not adapted", where="--init-channels", repair="leave it out")
     _from_package(network, init, label_set)
     return f"starting from the weights of {init}"
 

@@ -15,18 +15,22 @@ from medswin.config.parts import build, naming
 from medswin.config.run import keep_settings, progress_bar
 from medswin.config.schema import PretrainConfig
 from medswin.errors import ConfigError, MedswinError
-from medswin.io import read_json, read_unlabelled
+from medswin.io import read_json, read_unlabelled, write_json
 from medswin.io.layouts import Case
 from medswin.networks import Encoder, Segmenter
 from medswin.networks import build as build_network
 from medswin.pretraining import MultiTask, PretrainTask, Views
 from medswin.tracking import open_run
-from medswin.training.data import read_case
 from medswin.training.pretrain_fit import PretrainFiles
 from medswin.training.pretrain_fit import pretrain as fit
-from medswin.training.unlabelled import UnlabelledData, UnlabelledPatches, prepare_unlabelled, spacing_mm
+from medswin.training.unlabelled import (
+    UnlabelledData,
+    UnlabelledPatches,
+    channels_of,
+    fitting_turns,
+    prepare_unlabelled,
+)
 from medswin.transforms import Turns, build_views
-from medswin.transforms.views import KEYS
 
 MAY_CHANGE = ("tracking", "training.stop_at_step", "training.save_every", "training.workers")
 """What a resumed run may set anew."""
@@ -63,27 +67,20 @@ def pretrain(
     keep_settings(config.model_dump(mode="json"), files.config, MAY_CHANGE, resume=resume, started=started)
     cases = _cases(config, data)
     report(f"preparing {len(cases)} scans")
-    channels = len(read_case(cases[0]).image)
-    scans = _prepare(config, cases, channels, files, progress)
-    turns = Turns.fitting(config.training.patch_size, [spacing_mm(scan) for scan in scans])
+    scans, channels = _prepare(config, cases, files, progress)
+    _keep_scans(files.scans, scans, started=started and resume)
+    turns = fitting_turns(scans, config.training.patch_size)
     L.seed_everything(config.training.seed, verbose=False)
     encoder = _network(config, channels).encoder
     tasks = _tasks(config, encoder)
     if "turn1" in tasks.needs:
         report(f"turning in the plane of axes {turns.plane}{', by half turns only' if turns.halves else ''}")
     patches = UnlabelledPatches(scans, _views(config, turns), tasks.needs, config.training.seed)
-    about = {
-        "medswin_version": medswin.__version__,
-        "network": {**config.network, "in_channels": channels},
-        "preprocessing": config.preprocessing.to_json(),
-        "tasks": config.tasks,
-        "scans": len(scans),
-    }
     tracker = open_run(config.tracking.uri, config.tracking.experiment, config.name, files.folder)
     status = "FAILED"
     try:
         tracker.params(config.model_dump(mode="json"))
-        loader = UnlabelledData(patches, config.training)
+        loader, about = UnlabelledData(patches, config.training), _about(config, channels, len(scans))
         over = fit(
             encoder, tasks, config.training, loader, files, tracker, about,
             warn=report, resume=resume, progress=progress,
@@ -99,6 +96,34 @@ def pretrain(
     return files.encoder
 
 
+def _about(config: PretrainConfig, channels: int, scans: int) -> dict[str, Any]:
+    """What the encoder's file says of itself."""
+    return {
+        "medswin_version": medswin.__version__,
+        "network": {**config.network, "in_channels": channels},
+        "preprocessing": config.preprocessing.to_json(),
+        "tasks": config.tasks,
+        "scans": scans,
+    }
+
+
+def _keep_scans(path: Path, scans: Sequence[Path], *, started: bool) -> None:
+    """A run is resumed on the scans that it was started on: their names in the cache change with their content."""
+    names = [scan.stem for scan in scans]
+    if started and path.exists():
+        before = read_json(path)["scans"]
+        changed = sorted({*names} ^ {*before})
+        if changed:
+            example = changed[0].rsplit("-", 1)[0]
+            raise ConfigError(
+                f"the run was started on other scans: {len(changed)} differ, for example {example}",
+                where=path,
+                repair="resume with the scans of the run, or start another with -o",
+            )
+    else:
+        write_json(path, {"scans": names})
+
+
 def check_pretraining(config: PretrainConfig) -> None:
     """Raise ConfigError, naming the section, unless all parts can be built and fit each other."""
     size, count = config.training.patch_size, config.training.batch_size
@@ -108,12 +133,19 @@ def check_pretraining(config: PretrainConfig) -> None:
         raise ConfigError(f"{size} must be divisible by the network's {encoder.divisor}", where="training.patch_size")
     with naming("tasks"), torch.device("meta"):
         tasks = _tasks(config, encoder)
-    unknown = sorted(tasks.needs - set(KEYS))
-    if unknown:
-        raise ConfigError(f"no views are made called {', '.join(unknown)}", where="views", repair="use other tasks")
+        tasks.attach(encoder)
+    if tasks.joint and count * config.training.accumulate < 2:
+        raise ConfigError(
+            f"{', '.join(tasks.joint)} compares samples, and a batch of one has nothing to compare",
+            where="training.batch_size",
+            repair="make batch_size or accumulate at least 2",
+        )
     with naming("views"):
         chain = _views(config, Turns())
         sample: Any = chain({name: torch.rand(1, *size) for name in ("image", "other")})
+    unknown = sorted(tasks.needs - set(sample))
+    if unknown:
+        raise ConfigError(f"they make nothing called {', '.join(unknown)}", where="views", repair="use other tasks")
     with naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
         batch = {name: torch.as_tensor(sample[name])[None].repeat_interleave(count, 0) for name in tasks.needs}
         tasks(Views(encoder, {name: value.to("meta") for name, value in batch.items()}))
@@ -141,21 +173,24 @@ def _cases(config: PretrainConfig, data: Path | None) -> list[Case]:
 
 
 def _prepare(
-    config: PretrainConfig, cases: Sequence[Case], channels: int, files: PretrainFiles, progress: bool
-) -> list[Path]:
-    """Every scan; all bad ones are named before anything is trained."""
-    done, failed = [], []
+    config: PretrainConfig, cases: Sequence[Case], files: PretrainFiles, progress: bool
+) -> tuple[list[Path], int]:
+    """Every scan, and how many channels all have; all bad ones are named before anything is trained."""
+    done, failed, channels = [], [], None
     for case in progress_bar(progress, "preparing")(list(cases)):
         try:
-            done.append(prepare_unlabelled(case, config.preprocessing, channels, config.data.margin, files.cache))
+            path = prepare_unlabelled(case, config.preprocessing, channels, config.data.margin, files.cache)
         except MedswinError as error:
             failed.append(str(error))
-    if failed:
+        else:
+            channels = channels or channels_of(path)
+            done.append(path)
+    if failed or channels is None:
         raise ConfigError(
             f"{len(failed)} scan(s) cannot be used: " + " | ".join(failed[:5]),
             repair="repair these scans or take them out of the folder",
         )
-    return done
+    return done, channels
 
 
 def _network(config: PretrainConfig, channels: int) -> Segmenter:
@@ -170,11 +205,11 @@ def _views(config: PretrainConfig, turns: Turns) -> Any:
 def _tasks(config: PretrainConfig, encoder: Encoder) -> MultiTask:
     """The tasks by name; a second one of the same kind gets a number."""
     tasks: dict[str, PretrainTask] = {}
-    weights: dict[str, float] = {}
+    given: dict[str, float] = {}
     for row in config.tasks:
         params = {key: value for key, value in row.items() if key != "weight"}
         name = str(row["name"])
         name = name if name not in tasks else f"{name}_{len(tasks) + 1}"
         tasks[name] = build(medswin.pretraining.build, params, channels=encoder.channels, strides=encoder.strides)
-        weights[name] = float(row.get("weight", 1.0))
-    return MultiTask(tasks, weights, learned=config.weighting == "learned")
+        given[name] = float(row.get("weight", 1.0))
+    return MultiTask(tasks, given, learned=config.weighting == "learned")

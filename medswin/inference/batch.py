@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from functools import lru_cache, partial
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
-from medswin.errors import InputError, explain
+from medswin.errors import InputError, MedswinError, explain
 from medswin.findings import Finding
 from medswin.inference.box import Box
+from medswin.inference.overlap import Ahead, Behind
 from medswin.inference.prepare import Prepared, file_sha256
 from medswin.io.cases import check_case_name, described_case, read_case, remove_case, write_case, write_volumes
 from medswin.io.files import output_folder
 from medswin.io.layouts import case_names
-from medswin.io.nifti import find_scans
+from medswin.io.nifti import find_scans, read_grid
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
 log = logging.getLogger(__name__)
 
-LARGE_BYTES = 2**26  # of a file; so large a scan is read and written while no other is in memory
+LARGE_BYTES = 2**26  # of a channel; so large a scan is read, segmented and written while no other is in memory
+Failure = tuple[Path, str]
 
 Progress = Callable[[Sequence[Path]], Iterable[Path]]
 
@@ -111,43 +113,45 @@ def predict_folder(
     part = Box.parse(box) if isinstance(box, str) else box
     out, names = output_folder(out), case_names(scans)
     _check_places(scans, out)
-    done: list[CaseResult] = []
-    failed: list[tuple[Path, str]] = []
-
-    def settle(path: Path, outcome: Future[CaseResult]) -> None:
-        try:
-            done.append(outcome.result())
-        except Exception as error:  # whatever is wrong with one scan, the others are done
-            log.debug("a case failed", exc_info=True)
-            failed.append((path, explain(error, path)))
 
     def read(path: Path) -> Prepared | CaseResult:
         _check_name(path, names)
         return _read(predictor, path, out / f"{names[path]}.json", part, overwrite=overwrite)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        writing: list[tuple[Path, Future[CaseResult]]] = []
-        for path, found in zip(progress(scans), _ahead(reader, read, scans), strict=False):
-            outcome = _segment(predictor, found, out / f"{names[path]}.json", writer)
-            writing.append((path, outcome))
-            while len(writing) > (0 if _large(path) else 1):
-                settle(*writing.pop(0))
-        for case in writing:
-            settle(*case)
+    behind: Behind[CaseResult | Failure] = Behind(_failure)
+    with Ahead(scans, read, _large) as ahead, behind:
+        for path in progress(scans):
+            if _large(path):
+                behind.wait()
+            behind.put(path, _segmented(predictor, path, ahead, out, names[path]))
+            if _large(path):
+                behind.wait()
+    outcomes = [future.result() for future in behind.results]
+    failed = tuple(outcome for outcome in outcomes if isinstance(outcome, tuple))
     write_volumes(out, without={names[path] for path, _ in failed})
-    return BatchResult(tuple(done), tuple(failed))
+    return BatchResult(tuple(outcome for outcome in outcomes if isinstance(outcome, CaseResult)), failed)
 
 
-def _ahead(
-    reader: ThreadPoolExecutor, read: Callable[[Path], Prepared | CaseResult], scans: Sequence[Path]
-) -> Iterator[Future[Prepared | CaseResult]]:
-    """The reading of each scan; while one is used, the next one is read already, unless either is large."""
-    following: Future[Prepared | CaseResult] | None = None
-    for path, after in zip_longest(scans, scans[1:]):
-        now = following or reader.submit(read, path)
-        early = after is not None and not (_large(path) or _large(after))
-        following = reader.submit(read, after) if early else None
-        yield now
+def _segmented(
+    predictor: Predicts, path: Path, ahead: Ahead[Prepared | CaseResult], out: Path, case: str
+) -> Callable[[], CaseResult | Failure]:
+    """Run the network on a scan; what is left to do is returned, to be done in another thread."""
+    try:
+        found = ahead.take(path)
+        if isinstance(found, CaseResult):
+            return partial(_same, found)
+        return partial(_write, out, replace(predictor.predict(found), case=case))
+    except Exception as error:  # whatever is wrong with one scan, the others are done
+        return partial(_same, _failure(path, error))
+
+
+def _same(outcome: CaseResult | Failure) -> CaseResult | Failure:
+    return outcome
+
+
+def _failure(path: Path, error: Exception) -> Failure:
+    log.debug("a case failed", exc_info=error)
+    return path, explain(error, path)
 
 
 def _read(
@@ -160,31 +164,17 @@ def _read(
     return predictor.prepare(path, box)
 
 
-def _segment(
-    predictor: Predicts, found: Future[Prepared | CaseResult], described: Path, writer: ThreadPoolExecutor
-) -> Future[CaseResult]:
-    """Run the network on what was found, and have the results written."""
-    outcome: Future[CaseResult] = Future()
-    try:
-        prepared = found.result()
-        if isinstance(prepared, Prepared):
-            made = replace(predictor.predict(prepared), case=described.stem)
-            return writer.submit(_write, described.parent, made)
-        outcome.set_result(prepared)
-    except Exception as error:
-        outcome.set_exception(error)
-    return outcome
-
-
 def _write(out: Path, made: Prediction) -> CaseResult:
     write_case(out, made)
     return CaseResult.of(made, resumed=False)
 
 
+@lru_cache(maxsize=4)
 def _large(scan: Path) -> bool:
+    """By the voxels that its header tells of: an empty scan is a small file."""
     try:
-        return scan.stat().st_size > LARGE_BYTES
-    except OSError:
+        return 4 * prod(read_grid(scan).shape) > LARGE_BYTES
+    except (MedswinError, OSError):
         return False  # reading it explains
 
 

@@ -129,7 +129,7 @@ class Painter:
         if self._last_row is not None:
             sums.select(self._axis + 1, 0).copy_(self._last_row)
         self._last_row = sums.select(self._axis + 1, -1).clone()
-        self.finite &= bool(torch.isfinite(sums).all())
+        self.finite &= all(bool(torch.isfinite(channel.sum())) for channel in sums)  # without a map of all of them
         return sums
 
     def _interpolate(self, sums: Tensor) -> None:

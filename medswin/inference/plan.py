@@ -101,11 +101,16 @@ def resident_bytes() -> int:
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
     except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return peak_bytes()
 
 
-def shape_text(plan: Plan, voxels: Sequence[int]) -> str:
+def peak_bytes() -> int:
+    """Memory that this process held at most so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def shape_text(plan: Plan, voxels: Sequence[int], needed_bytes: int) -> str:
     """The plan in words."""
     strips = "" if len(plan.strips) == 1 else f", in {len(plan.strips)} strips"
-    return f"{' x '.join(map(str, voxels))} voxels{strips}: about {plan.bytes / 1e9:.2g} GB of memory"
+    return f"{' x '.join(map(str, voxels))} voxels{strips}: about {needed_bytes / 1e9:.2g} GB of memory"

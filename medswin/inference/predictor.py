@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from medswin.inference.box import Box
 from medswin.inference.compute import device_name, find_device, find_precision, machine_memory, mixed
 from medswin.inference.model import Model
 from medswin.inference.paint import Painter
-from medswin.inference.plan import Plan, make_plan, resident_bytes, shape_text
+from medswin.inference.plan import Plan, make_plan, peak_bytes, resident_bytes, shape_text
 from medswin.inference.prepare import Prepared, prepare
 from medswin.inference.remarks import remarks
 from medswin.inference.sliding import WindowInferer
@@ -43,11 +44,13 @@ class Predictor:
         model: what to run.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
         precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``, see `medswin.inference.compute.find_precision`.
-        threads: CPU threads of this process from now on; left as they are where None.
+        threads: CPU threads of the network from now on; left as they are where None. `predict_folder` reads and writes
+            in two more.
         mirror: whether to average over mirrored passes: over the axes that the model names, or where it names none
             over all three (over the last two if its structures have sides). None does as the model says.
         memory_limit_gb: for the whole process, in 10^9 bytes; large scans are done in parts to keep it. None keeps 6 GB
-            where it can, and takes what it needs where it cannot.
+            where it can, and takes what it needs where it cannot. It counts what the process held when the predictor
+            was made, and what a scan adds while the network runs; reading a scan is not bounded.
         skip_air: leave windows out that hold no body, see `body_windows`; what only they hold becomes background.
         notify: gets the peak memory of a scan in words before the network runs on it, if none before took as much.
 
@@ -71,7 +74,7 @@ class Predictor:
             raise ConfigError(f"a memory limit is above 0 GB, got {memory_limit_gb}", where="memory_limit_gb")
         self.model = model
         self.memory_limit_gb, self.skip_air, self.notify = memory_limit_gb, skip_air, notify
-        self._most_bytes = 0
+        self._told_bytes = 0
         self.device = find_device(device)
         self.precision = find_precision(precision, self.device)
         if threads is not None:
@@ -83,6 +86,7 @@ class Predictor:
         self.inferer = WindowInferer(**self.window, sw_device=self.device)
         once = {**self.window, "overlap": 0.0, "mirror_axes": ()}
         self.quick = WindowInferer(**once, sw_device=self.device)
+        self.held_bytes = resident_bytes()  # now: later, other threads read and write scans
 
     @classmethod
     def load(cls, model: str | Path, **options: Any) -> Predictor:
@@ -149,9 +153,10 @@ class Predictor:
         classes = len(self.model.label_set) + 1
         painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, classes)
         plan = self._plan(scan, image, inferer, painter)
-        if plan.bytes > 1.1 * self._most_bytes:
-            self._most_bytes = plan.bytes
-            self.notify(f"{scan.case}: {shape_text(plan, image.shape[1:])}")
+        needed = max(plan.bytes, peak_bytes())  # reading it may have taken more
+        if needed > 1.1 * self._told_bytes:
+            self._told_bytes = needed
+            self.notify(f"{scan.case}: {shape_text(plan, image.shape[1:], needed)}")
         with torch.inference_mode(), mixed(self.precision, self.device):
             found = paint_volume(
                 image.as_tensor(),
@@ -171,12 +176,14 @@ class Predictor:
 
     def _plan(self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter) -> Plan:
         limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
+        tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
+        copies = 2 if tiling.padded != tiling.shape else 1
         plan = make_plan(
-            Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap),
+            tiling,
             painter.channels,
             self.network.decoder.out_channels,
             inferer.sw_batch_size,
-            resident_bytes() + painter.labels.nbytes,
+            self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes,
             limit,
             exact=painter.halo == 0,
             mirrored=bool(inferer.mirror_axes),

@@ -64,7 +64,7 @@ def paint_volume(
     pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
     for strip in plan.strips:
         for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages):
-            if start in body - pooled:
+            if start in body and start not in pooled:
                 pooled.add(start)
                 for pool, feature in zip(pools, features, strict=True):
                     pool.add([(0, start)], feature[None])

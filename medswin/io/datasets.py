@@ -58,7 +58,7 @@ def read_dataset(folder: Path | str) -> Dataset:
             repair="name a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net",
         )
     about = read_json(path)
-    layout: Literal["msd", "nnunet"] = "nnunet" if {"channel_names", "file_ending"} & set(about) else "msd"
+    layout = _layout(about)
     channels = _channels(about, path)
     found = (nnunet_cases if layout == "nnunet" else msd_cases)(about, folder, path, channels)
     cases = tuple(sorted(found, key=lambda case: (case.label is None, case.id)))
@@ -73,15 +73,23 @@ def read_dataset(folder: Path | str) -> Dataset:
     )
 
 
+def _layout(about: Mapping[str, Any]) -> Literal["msd", "nnunet"]:
+    return "nnunet" if {"channel_names", "file_ending"} & set(about) else "msd"
+
+
 def read_unlabelled(folder: Path | str) -> list[Case]:
-    """All scans of a folder, labelled or not: those of its ``dataset.json`` if it has one, else its NIfTI files.
+    """All scans of a folder, its ``dataset.json``'s if it has one, else its NIfTI files; labels are not looked at.
 
     Raises:
-        InputError: if there is none, or the ``dataset.json`` cannot be used.
+        InputError: if there is none, or the ``dataset.json`` lists no images.
     """
     folder = Path(folder)
-    if (folder / "dataset.json").is_file():
-        return [Case(case.id, case.images) for case in read_dataset(folder).cases]
+    path = folder / "dataset.json"
+    if path.is_file():
+        about = read_json(path)
+        channels = _channels(about, path)
+        found = (nnunet_cases if _layout(about) == "nnunet" else msd_cases)(about, folder, path, channels)
+        return sorted((Case(case.id, case.images) for case in found), key=lambda case: case.id)
     return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
 
 

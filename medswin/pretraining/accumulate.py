@@ -16,7 +16,7 @@ from torch import Tensor
 
 from medswin.networks.contract import Encoder
 from medswin.pretraining.contract import TaskOutput, Views, gathered
-from medswin.pretraining.multi_task import MultiTask
+from medswin.pretraining.multi_task import MultiTask, said
 
 Part = Mapping[str, Any]
 
@@ -41,22 +41,16 @@ def backward(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: in
         output: TaskOutput = tasks(Views(encoder, parts[0]))
         output.loss.backward()
         return output
-    joint = tasks.joint
-    leaves = _projections(tasks, encoder, parts, seed) if joint else {}
-    outputs = [{name: task.compare(gathered(leaves[name])) for name, task in joint.items()}]
-    together = tasks.combined(outputs[0])  # the penalty of learned weights too, once
-    if together.loss.requires_grad:
+    joint, count = tasks.joint, sum(map(_length, parts))
+    leaves = _projections(tasks, encoder, parts, seed)
+    together = tasks.combined({name: task.compare(gathered(leaves[name])) for name, task in joint.items()})
+    if together.loss.requires_grad:  # the penalty of learned weights is in it, once
         together.loss.backward()
-    total = together.loss.detach()
-    said, picture = dict(together.parts), together.picture
-    count = sum(map(_length, parts))
-    first = 0
+    total, parts_said, picture, first = together.loss.detach(), dict(together.parts), None, 0
     for i, part in enumerate(parts):
         torch.manual_seed(seed + i)
-        views = Views(encoder, part)
-        share = _length(part) / count
+        views, weights, share = Views(encoder, part), tasks.weights(), _length(part) / count
         local = {name: task(views) for name, task in tasks.tasks.items() if name not in joint}
-        weights = tasks.weights()
         loss = share * sum((weights[name] * output.loss for name, output in local.items()), torch.zeros(()))
         total = total + loss.detach()
         for name, task in joint.items():
@@ -65,10 +59,10 @@ def backward(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: in
                 loss = loss + (task.project(views) * gradient[first : first + _length(part)]).sum()
         loss.backward()
         first += _length(part)
-        for name, value in tasks.combined(local).parts.items() if local else ():
-            said[name] = said.get(name, 0.0) + share * value if name not in joint else said[name]
+        for name, value in said(local).items():
+            parts_said[name] = parts_said.get(name, 0.0) + share * value
         picture = picture or next((o.picture for o in local.values() if o.picture is not None), None)
-    return TaskOutput(total, said, picture)
+    return TaskOutput(total, parts_said, picture)
 
 
 def _projections(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: int) -> dict[str, Tensor]:
@@ -79,6 +73,7 @@ def _projections(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed
             views = Views(encoder, part)
             for name, task in tasks.joint.items():
                 found[name].append(task.project(views))
+    torch.clear_autocast_cache()  # weights cast without gradients would be used with them, in torch before 2.10
     return {name: torch.cat(one).requires_grad_() for name, one in found.items()}
 
 

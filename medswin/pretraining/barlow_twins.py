@@ -1,7 +1,7 @@
 """Barlow Twins: the features of two views agree, each feature with itself and with no other.
 
 With each feature of a view brought to mean 0 and variance 1 over the batch, and C = z1' z2 / N,
-loss = sum_i (1 - C_ii)^2 + weight * sum_{i != j} C_ij^2. Needs no negatives, so that small batches will do. Source:
+loss = sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2. Needs no negatives, so that small batches will do. Source:
 Zbontar et al. 2021 (arXiv:2103.03230).
 """
 
@@ -24,16 +24,16 @@ class BarlowTwins(JointTask):
     Args:
         channels, strides: of the encoder.
         width: F, of the projections.
-        weight: of the terms off the diagonal.
+        redundancy: weight of the terms off the diagonal.
     """
 
     needs = ("view1", "view2")
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[Triple], width: int = 256, weight: float = 5e-3
+        self, channels: Sequence[int], strides: Sequence[Triple], width: int = 256, redundancy: float = 5e-3
     ) -> None:
         super().__init__(channels, strides)
-        self.weight = weight
+        self.redundancy = redundancy
         self.projector = nn.Sequential(
             nn.Linear(channels[-1], width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, width)
         )
@@ -43,10 +43,10 @@ class BarlowTwins(JointTask):
 
     def compare(self, projections_N2F: Tensor) -> TaskOutput:
         first, second = projections_N2F.double().unbind(1)
-        return TaskOutput(barlow_twins(first, second, self.weight))
+        return TaskOutput(barlow_twins(first, second, self.redundancy))
 
 
-def barlow_twins(first_NF: Tensor, second_NF: Tensor, weight: float) -> Tensor:
+def barlow_twins(first_NF: Tensor, second_NF: Tensor, redundancy: float) -> Tensor:
     """The loss above, in float64, which autocast leaves alone.
 
     It grows with the width: beside other tasks it wants a small weight.
@@ -55,7 +55,7 @@ def barlow_twins(first_NF: Tensor, second_NF: Tensor, weight: float) -> Tensor:
     correlation = first.T @ second / len(first)
     same = torch.diagonal(correlation)
     others = correlation.square().sum() - same.square().sum()
-    return (1 - same).square().sum() + weight * others
+    return (1 - same).square().sum() + redundancy * others
 
 
 def _standardised(z_NF: Tensor) -> Tensor:

@@ -30,30 +30,31 @@ def spread(features_NF: Tensor) -> float:
 
 
 class CollapseWatch:
-    """Compares the features of the same scans, again and again, with those of the first look.
+    """Compares the features of the same scans, again and again, with those of the encoder that was not trained yet.
 
     Args:
-        rank: effective rank below which the representation has collapsed.
-        share: of the spread at the first look, below which it has.
+        rank: share of the first look's effective rank, below which the representation has collapsed.
+        spread: share of the first look's spread, below which it has.
     """
 
-    def __init__(self, rank: float = 2.0, share: float = 0.1) -> None:
-        self.rank, self.share = rank, share
-        self.first_spread = -1.0
+    def __init__(self, rank: float = 0.15, spread: float = 0.1) -> None:
+        self.rank, self.spread = rank, spread
+        self.first: dict[str, float] = {}
 
     def look(self, features_NF: Tensor) -> dict[str, float]:
         """``effective_rank`` and ``spread`` of the features of some scans."""
         found = {"effective_rank": effective_rank(features_NF), "spread": spread(features_NF)}
-        if self.first_spread < 0:
-            self.first_spread = found["spread"]
+        self.first = self.first or found
         return found
 
     def warning(self, found: dict[str, float]) -> str | None:
         """What to tell the user of these numbers, if anything."""
-        if found["effective_rank"] >= self.rank and found["spread"] >= self.share * self.first_spread:
+        rank, width = self.rank * self.first["effective_rank"], self.spread * self.first["spread"]
+        if found["effective_rank"] >= rank and found["spread"] >= width:
             return None
+        now = f"effective rank {found['effective_rank']:.1f}, spread {found['spread']:.3f}"
+        before = f"{self.first['effective_rank']:.1f} and {self.first['spread']:.3f} before training"
         return (
-            f"the representation has collapsed: all scans look alike to it (effective rank "
-            f"{found['effective_rank']:.1f}, spread {found['spread']:.3f}, at first {self.first_spread:.3f}). Repair: "
-            "lower training.learning_rate, use larger batches, or add another task"
+            f"the representation has collapsed: all scans look alike to it ({now}; {before}). Repair: lower "
+            "training.learning_rate, use larger batches, or add another task"
         )

@@ -74,7 +74,9 @@ class PretrainTask(nn.Module, ABC):
     A subclass is built from an encoder's ``channels`` and ``strides`` and parameters of its own that fit into JSON.
 
     Attributes:
-        needs: names of the views that it reads.
+        needs: names of the views that it reads; features of those that it reads so are shared between tasks.
+
+    A parameter of its constructor cannot be called ``name`` or ``weight``: configs give these to the task as a whole.
     """
 
     needs: ClassVar[tuple[str, ...]]
@@ -87,8 +89,11 @@ class PretrainTask(nn.Module, ABC):
     def forward(self, views: Views) -> TaskOutput:
         """The loss of a batch: a mean over its samples."""
 
-    def after_step(self, step: int) -> None:
-        """After the optimiser's step: for teachers that follow the student. Nothing by default."""
+    def attach(self, encoder: Encoder) -> None:
+        """Told once of the encoder, before anything is loaded or trained: for teachers, who begin as a copy of it."""
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        """After the optimiser's step, at this share of the run (0 to 1): for teachers, who follow the encoder."""
 
 
 class JointTask(PretrainTask):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
+from medswin.networks.contract import Encoder
 from medswin.pretraining.contract import JointTask, PretrainTask, TaskOutput, Views
 
 
@@ -32,12 +34,15 @@ class MultiTask(nn.Module):
     ) -> None:
         super().__init__()
         given = dict.fromkeys(tasks, 1.0) if weights is None else dict(weights)
-        if not tasks or set(given) != set(tasks) or min(given.values()) < 0:
+        usable = all(isfinite(weight) and weight >= 0 for weight in given.values()) and any(given.values())
+        if not tasks or set(given) != set(tasks) or not usable:
             raise ConfigError(
                 f"the tasks are {sorted(tasks)}, the weights {given}",
                 where="tasks",
-                repair="give at least one task, and each a weight of at least 0",
+                repair="give at least one task, each a finite weight of at least 0, not all 0",
             )
+        if learned and set(given.values()) != {1.0}:
+            raise ConfigError("learned weights begin alike", where="tasks", repair="leave out weight, or weighting")
         self.tasks = nn.ModuleDict(tasks)
         self.register_buffer("fixed", torch.tensor([given[name] for name in tasks]), persistent=False)
         self.scales = nn.Parameter(torch.ones(len(tasks))) if learned else None
@@ -70,9 +75,7 @@ class MultiTask(nn.Module):
         """The weighted sum of what the tasks, or some of them, said."""
         weights = self.weights()
         total = self.penalty() + sum(weights[name] * output.loss for name, output in outputs.items())
-        parts = {name: output.loss.detach() for name, output in outputs.items()}
-        for name, output in outputs.items():
-            parts |= {f"{name}/{part}": value for part, value in output.parts.items()}
+        parts = said(outputs)
         if self.scales is not None:
             parts |= {f"{name}/weight": weight.detach() for name, weight in weights.items()}
         picture = next((output.picture for output in outputs.values() if output.picture is not None), None)
@@ -83,7 +86,20 @@ class MultiTask(nn.Module):
         """The tasks whose losses are no means over samples."""
         return {name: task for name, task in self.tasks.items() if isinstance(task, JointTask)}
 
-    def after_step(self, step: int) -> None:
+    def attach(self, encoder: Encoder) -> None:
         """Tell every task."""
         for task in self:
-            task.after_step(step)
+            task.attach(encoder)
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        """Tell every task."""
+        for task in self:
+            task.after_step(encoder, progress)
+
+
+def said(outputs: Mapping[str, TaskOutput]) -> dict[str, Tensor]:
+    """Each task's loss, and its own parts under ``task/part``."""
+    parts = {name: output.loss.detach() for name, output in outputs.items()}
+    for name, output in outputs.items():
+        parts |= {f"{name}/{part}": value for part, value in output.parts.items()}
+    return parts

@@ -37,17 +37,17 @@ class SimMIM(PretrainTask):
     def forward(self, views: Views) -> TaskOutput:
         image, mask = views["image"], views["mask"]
         tokens = views.encoder.embed(image)
-        hidden = spread(mask, tokens.shape[2:])
+        hidden = over_cells(mask, tokens.shape[2:])
         token = self.token.to(tokens.dtype)[:, None, None, None]
         features = views.encoder.encode(torch.where(hidden > 0, token, tokens))
         found = widened(to_voxels(self.head(features[-1]), self.strides[-1]))
-        voxels = spread(mask, image.shape[2:])
+        voxels = over_cells(mask, image.shape[2:])
         error = ((found - image).abs() * voxels).sum() / (voxels.sum() * image.shape[1])
         shown = torch.where(voxels > 0, found.detach(), image)
         return TaskOutput(error, picture=(image, image * (1 - voxels), shown))
 
 
-def spread(mask: Tensor, shape: Sequence[int]) -> Tensor:
+def over_cells(mask: Tensor, shape: Sequence[int]) -> Tensor:
     """A mask over units (N, 1, d, h, w) -> over a finer grid of this spatial shape.
 
     Raises:

@@ -93,8 +93,8 @@ def open_run(uri: str | None, experiment: str, name: str, folder: Path) -> Track
     if uri == "off":
         return NoTracker()
     silence()
-    for name in ("mlflow", "alembic"):  # they tell of every table that a new store gets
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for library in ("mlflow", "alembic"):  # they tell of every table that a new store gets
+        logging.getLogger(library).setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

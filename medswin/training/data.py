@@ -75,7 +75,7 @@ def read_case(case: Case, channels: int | None = None) -> Scan:
     image = torch.cat([scan.image.as_tensor() for scan in scans])
     if channels is not None and len(image) != channels:
         raise InputError(
-            f"it has {len(image)} channel(s), the data set says {channels}",
+            f"it has {len(image)} channel(s), the others or the data set say {channels}",
             where=first.path,
             repair="correct the channels in dataset.json, or the case",
         )

@@ -16,6 +16,7 @@ from medswin.errors import ConfigError
 from medswin.figures import reconstruction, save_png
 from medswin.io import replacing
 from medswin.networks.contract import Encoder
+from medswin.networks.weights.encoder_file import ABOUT, probe
 from medswin.pretraining import MultiTask
 from medswin.pretraining.collapse import CollapseWatch
 from medswin.tracking import Tracker
@@ -36,6 +37,7 @@ class PretrainFiles:
         self.checkpoint = folder / "last.ckpt"
         self.encoder = folder / "pretrained.safetensors"
         self.config = folder / "config.json"
+        self.scans = folder / "scans.json"
         self.cache = folder / "cache"
         self.pictures = folder / "pictures"
 
@@ -59,17 +61,21 @@ class PretrainKeeper(L.Callback):
     ) -> None:
         self.recipe, self.files, self.tracker, self.patches, self.warn = recipe, files, tracker, patches, warn
         self.watch = CollapseWatch()
+        self.watched: list[torch.Tensor] = []
         self.warned = False
         self.clock = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"first_spread": self.watch.first_spread, "warned": self.warned}
+        return {"first": self.watch.first, "warned": self.warned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.watch.first_spread, self.warned = float(state["first_spread"]), bool(state["warned"])
+        self.watch.first, self.warned = dict(state["first"]), bool(state["warned"])
 
     def on_train_start(self, trainer: L.Trainer, module: PretrainModule) -> None:
         trainer.should_stop = module.progress >= 1  # killed between its last checkpoint and its end
+        self.watched = [self.patches[k]["image"][None] for k in range(WATCHED)]
+        if not self.watch.first:
+            self._look(module, trainer.global_step)
         self.clock = time.monotonic()
 
     def on_train_batch_end(
@@ -93,15 +99,14 @@ class PretrainKeeper(L.Callback):
 
     def _look(self, module: PretrainModule, step: int) -> None:
         """Features of the same patches each time: samples of different steps would hide a collapse."""
-        device = next(module.parameters()).device
-        module.eval()
+        device, training = next(module.parameters()).device, module.encoder.training
+        module.encoder.eval()
         with torch.no_grad():
-            patches = (self.patches[k]["image"][None].to(device) for k in range(WATCHED))
-            features = torch.cat([module.encoder(patch)[-1].float().mean((2, 3, 4)).cpu() for patch in patches])
-        module.train()
-        found = self.watch.look(features)
-        self.tracker.metrics({f"features/{name}": value for name, value in found.items()}, step)
-        warning = self.watch.warning(found)
+            found = [module.encoder(patch.to(device))[-1].float().mean((2, 3, 4)).cpu() for patch in self.watched]
+        module.encoder.train(training)
+        numbers = self.watch.look(torch.cat(found))
+        self.tracker.metrics({f"features/{name}": value for name, value in numbers.items()}, step)
+        warning = self.watch.warning(numbers)
         if warning is not None and not self.warned:
             self.warned = True
             self.warn(f"step {step}: {warning}")
@@ -160,6 +165,7 @@ def pretrain(
     if trainer.interrupted or module.progress < 1:
         return False
     state = {name: tensor.cpu().clone().contiguous() for name, tensor in encoder.state_dict().items()}
+    told = {**about, "probe": probe(encoder.cpu())}
     with replacing(files.encoder) as temporary:
-        save_file(state, temporary, metadata={"medswin": json.dumps(about)})
+        save_file(state, temporary, metadata={ABOUT: json.dumps(told)})
     return True

@@ -31,6 +31,7 @@ class PretrainModule(L.LightningModule):
     def __init__(self, encoder: Encoder, tasks: MultiTask, recipe: PretrainRecipe) -> None:
         super().__init__()
         self.encoder, self.tasks, self.recipe = encoder, tasks, recipe
+        tasks.attach(encoder)
         self.minutes = 0.0
         self.said: TaskOutput | None = None
         self.automatic_optimization = False  # a step is one batch in parts, see medswin.pretraining.accumulate
@@ -53,7 +54,7 @@ class PretrainModule(L.LightningModule):
                 "checkpoint is intact, --resume goes on from it",
             )
         cast(LightningOptimizer, self.optimizers()).step()
-        self.tasks.after_step(self.global_step)
+        self.tasks.after_step(self.encoder, self.progress)
         self.log("loss", loss, prog_bar=True)
         return loss
 

@@ -21,7 +21,8 @@ class Schedule:
         patch_size: voxels per axis that a training step sees of a case.
         batch_size: patches per step and process.
         max_steps: optimiser steps of the whole schedule.
-        max_minutes: minutes of the whole schedule; None for no limit.
+        max_minutes: minutes of the whole schedule; None for no limit. Where these end first, the learning rate follows
+            the clock, and no two runs are quite the same.
         stop_at_step: stop there as a kill would, without changing the schedule; ``--resume`` goes on.
         learning_rate: at the end of the warm-up.
         weight_decay: AdamW's, on matrices and kernels, but for those of position biases.

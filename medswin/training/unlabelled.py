@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
@@ -20,13 +19,15 @@ from torch.utils.data import DataLoader, Dataset
 from medswin.io import Case, replacing
 from medswin.training.data import FromStep, order, read_case, seed_of
 from medswin.training.recipe import PretrainRecipe
-from medswin.transforms import Preprocessing
+from medswin.transforms import Preprocessing, Turns
 from medswin.transforms.foreground import body_box
 
 CACHE_VERSION = 1
 
 
-def prepare_unlabelled(case: Case, preprocessing: Preprocessing, channels: int, margin: int, cache: Path) -> Path:
+def prepare_unlabelled(
+    case: Case, preprocessing: Preprocessing, channels: int | None, margin: int, cache: Path
+) -> Path:
     """Preprocess a scan, crop it to the body with ``margin`` voxels around, and keep it in ``cache``.
 
     The name in ``cache`` changes with the file and the settings; what is there already is not made again.
@@ -38,19 +39,28 @@ def prepare_unlabelled(case: Case, preprocessing: Preprocessing, channels: int, 
     text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json(), margin])
     path = cache / f"{case.id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
-        image = preprocessing(read_case(case, channels).image)
-        spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0).tolist()
+        scan = read_case(case, channels)
+        image = preprocessing(scan.image)
         body = image.as_tensor()[(slice(None), *body_box(image.as_tensor(), margin))]
         with replacing(path) as temporary:
-            save_file({"image": body.contiguous()}, temporary, metadata={"spacing_mm": json.dumps(spacing)})
+            save_file({"image": body.contiguous()}, temporary, metadata={"spacing_mm": json.dumps(scan.spacing_mm)})
     return path
 
 
-def spacing_mm(path: Path) -> tuple[float, float, float]:
-    """Spacing of a prepared scan along its axes."""
+def channels_of(path: Path) -> int:
+    """Channels of a prepared scan."""
     with safe_open(path, framework="pt") as file:
-        x, y, z = json.loads(file.metadata()["spacing_mm"])
-    return x, y, z
+        return int(file.get_slice("image").get_shape()[0])
+
+
+def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int]) -> Turns:
+    """How patches of prepared scans may be turned, see `Turns.fitting`."""
+    spacings, shapes = [], []
+    for path in scans:
+        with safe_open(path, framework="pt") as file:
+            spacings.append(json.loads(file.metadata()["spacing_mm"]))
+            shapes.append(file.get_slice("image").get_shape()[1:])
+    return Turns.fitting(patch_size, spacings, shapes)
 
 
 class UnlabelledPatches(Dataset[dict[str, Any]]):
@@ -70,7 +80,7 @@ class UnlabelledPatches(Dataset[dict[str, Any]]):
         self.views.set_random_state(seed=seed_of(self.seed, k))
         sample: Any = self.views({"image": _load(image), "other": _load(other)})
         wanted = self.keys | {"image"}
-        made: dict[str, Any] = {name: torch.as_tensor(sample[name]) for name in sorted(wanted)}
+        made: dict[str, Any] = {name: torch.as_tensor(sample[name]).clone() for name in sorted(wanted)}
         return {**made, "case": image.stem.rsplit("-", 1)[0]}
 
 

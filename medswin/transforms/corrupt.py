@@ -92,7 +92,12 @@ def draw_mask(shape: Sequence[int], unit: Sequence[int], ratio: float, rng: np.r
 
     Returns:
         float32 (1, D / unit, H / unit, W / unit), 1 where hidden.
+
+    Raises:
+        ValueError: if the unit does not divide the shape.
     """
+    if any(size % edge for size, edge in zip(shape, unit, strict=True)):
+        raise ValueError(f"units of {tuple(unit)} voxels do not divide {tuple(shape)}")
     grid = [size // edge for size, edge in zip(shape, unit, strict=True)]
     units = int(np.prod(grid))
     hidden = min(max(round(ratio * units), 1), max(units - 1, 1))
@@ -125,6 +130,8 @@ class RandCutoutd(Randomizable, MapTransform):
         share: largest share of the voxels.
         filler: key of an image of the same shape whose voxels are taken; normal noise where None.
         value_range: that noise is scaled to; the image's own range where None.
+
+    ``drawn`` has the blocks and the seed of `noise` of each key of the last call.
     """
 
     def __init__(
@@ -143,9 +150,11 @@ class RandCutoutd(Randomizable, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
+        self.drawn: dict[Hashable, tuple[list[Block], int]] = {}
         for key in self.key_iterator(data):
             image = data[key]
             self.randomize(image.shape[1:])
+            self.drawn[key] = (self.blocks, self.seed)
             if self.filler is not None:
                 filler = data[self.filler]
             else:

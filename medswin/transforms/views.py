@@ -21,7 +21,6 @@ from typing import Any
 from monai.transforms import (
     Compose,
     CopyItemsd,
-    DeleteItemsd,
     RandAdjustContrastd,
     RandGaussianNoised,
     RandScaleIntensityd,
@@ -36,7 +35,6 @@ from medswin.registry import Registry
 from medswin.transforms.corrupt import Plane, RandCutoutd, RandMaskd, RandTurnd
 
 SAME = 0.05  # relative; sides and spacings that differ by less are equal to the eye of a network
-KEYS = ("image", "clean1", "clean2", "view1", "view2", "turn1", "turn2", "mask")
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,27 @@ class Turns:
     halves: bool = False
 
     @classmethod
-    def fitting(cls, patch_size: Sequence[int], spacings_mm: Sequence[Sequence[float]]) -> Turns:
-        """The first plane of (1, 2), (0, 1), (0, 2) in which patches and voxels are square, else half turns.
+    def fitting(
+        cls,
+        patch_size: Sequence[int],
+        spacings_mm: Sequence[Sequence[float]],
+        shapes: Sequence[Sequence[int]],
+    ) -> Turns:
+        """The first plane of (1, 2), (0, 1), (0, 2) in which all patches and voxels are square, else half turns.
 
-        A quarter turn of a patch whose voxels or sides differ is told by the stretched anatomy, or not possible at all.
+        A quarter turn is told by stretched anatomy, by the blur of an axis that was resampled, or by the padding of a
+        scan that is smaller than the patch.
 
         Args:
             patch_size: voxels per axis.
-            spacings_mm: of all scans.
+            spacings_mm: of all scans as they came, before they were resampled.
+            shapes: voxels of all scans that patches are cut from.
         """
         planes: tuple[Plane, ...] = ((1, 2), (0, 1), (0, 2))
         for a, b in planes:
             square = all(abs(s[a] / s[b] - 1) < SAME for s in spacings_mm)
-            if patch_size[a] == patch_size[b] and square:
+            whole = all(shape[axis] >= patch_size[axis] for shape in shapes for axis in (a, b))
+            if patch_size[a] == patch_size[b] and square and whole:
                 return cls((a, b))
         return cls(halves=True)
 
@@ -75,9 +81,10 @@ def two_views(
     cutout: float = 0.3,
     filler: float = 0.3,
     noise_range: Sequence[float] | None = None,
-    intensity_probability: float = 0.3,
+    intensity_probability: float = 0.0,
     mask_unit: int | Sequence[int] | None = None,
     mask_ratio: float = 0.6,
+    compat: str | None = None,
 ) -> Compose:
     """Two views of one patch, turned, cut out and filled; and a mask over it.
 
@@ -86,11 +93,14 @@ def two_views(
         turns: what a run found to be fair, see `Turns.fitting`.
         cutout: largest share of a view that noise overwrites.
         filler: largest share of a view that another scan overwrites.
-        noise_range: that noise is scaled to; the patch's own range where None. (0, 1) is Tang's.
-        intensity_probability: share of views for each change of contrast, scale, offset and noise; 0 is Tang's.
+        noise_range: that noise is scaled to; the patch's own range where None.
+        intensity_probability: share of views for each change of contrast, scale, offset and noise: good for tasks that
+            compare views, bad for those that find voxels again, which cannot know an offset.
         mask_unit: voxels of a unit of the mask, for all axes or for each; where None, the largest even number up to a
             quarter of the patch that divides it.
         mask_ratio: share of the units that are hidden.
+        compat: ``"tang"`` scales noise to [0, 1], changes no intensities and turns the filler too, as Tang et al. 2022
+            do, whose images lie in [0, 1].
 
     Raises:
         ConfigError: for shares outside 0 to 1, or a unit that does not divide the patch.
@@ -98,25 +108,30 @@ def two_views(
     for name, share in (("cutout", cutout), ("filler", filler), ("mask_ratio", mask_ratio)):
         if not 0 <= share <= 1:
             raise ConfigError(f"must lie in 0 to 1, got {share}", where=f"views.{name}")
+    if compat not in (None, "tang"):
+        raise ConfigError(f"must be tang or left out, got {compat!r}", where="views.compat")
+    tang = compat == "tang"
     unit = _unit(patch_size, mask_unit)
-    low_high = None if noise_range is None else (float(noise_range[0]), float(noise_range[1]))
+    wanted = (0.0, 1.0) if tang else noise_range
+    low_high = None if wanted is None else (float(wanted[0]), float(wanted[1]))
     both = ("view1", "view2")
     return Compose(
         [
-            SpatialPadd(("image", "other"), patch_size, mode="constant"),
+            # Cropped first: a thin scan is not padded as a whole. Its rim is repeated: zeros would be mean tissue.
             RandSpatialCropd("image", patch_size, random_size=False),
             RandSpatialCropd("other", patch_size, random_size=False),
+            SpatialPadd(("image", "other"), patch_size, mode="edge"),
             ToTensord(("image", "other"), track_meta=False),
             CopyItemsd("image", 2, ("clean1", "clean2")),
             RandTurnd("clean1", "turn1", turns.plane, turns.halves),
             RandTurnd("clean2", "turn2", turns.plane, turns.halves),
+            *([RandTurnd("other", "turn", turns.plane, turns.halves)] if tang else []),
             CopyItemsd(("clean1", "clean2"), 1, both),
             RandCutoutd(both, cutout, value_range=low_high),
             RandCutoutd(both, filler, filler="other"),
-            *(step for view in both for step in _intensities(view, intensity_probability)),
+            *(step for view in both for step in _intensities(view, 0.0 if tang else intensity_probability)),
             ToTensord(both, track_meta=False),
             RandMaskd("image", "mask", unit, mask_ratio),
-            DeleteItemsd("other"),
         ]
     )
 

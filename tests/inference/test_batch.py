@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
+import time
+import weakref
 from pathlib import Path
 from threading import Event
 
@@ -271,15 +274,13 @@ class Slow(Predictor):
 
     def predict(self, prepared):
         before, after = {"a": ("", "b"), "b": ("a", "c"), "c": ("b", "")}[prepared.scan.case]
-        wait = 30 if batch.LARGE_BYTES else 0.2
-        self.met += [self.read[after].wait(wait)] if after else []
+        self.met += [self.read[after].wait(30)] if after else []
         self.met += [self.written[before].wait(30)] if before else []
         return super().predict(prepared)
 
 
-@pytest.mark.parametrize(("large", "met"), [(2**26, [True] * 4), (0, [False, False, True, True])])
-def test_reading_and_writing_go_on_while_the_network_runs_but_not_for_large_scans(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, met: list[bool]
+def test_reading_and_writing_go_on_while_the_network_runs(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_scan(scans / "c.nii", 4)
     predictor = Slow(threshold_model(spacing_mm=None))
@@ -291,9 +292,100 @@ def test_reading_and_writing_go_on_while_the_network_runs_but_not_for_large_scan
 
     batch_write = batch.write_case
     monkeypatch.setattr(batch, "write_case", write)
-    monkeypatch.setattr(batch, "LARGE_BYTES", large)
     assert [case.case for case in predict_folder(predictor, scans, tmp_path / "out").done] == ["a", "b", "c"]
-    assert sorted(predictor.met) == sorted(met)
+    assert predictor.met == [True] * 4
+
+
+@pytest.mark.parametrize("large", ["abc", "b"])
+def test_a_large_scan_is_alone_in_memory(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: str
+) -> None:
+    write_scan(scans / "c.nii", 4)
+    happened: list[str] = []
+
+    class Noting(Predictor):
+        def prepare(self, image, box=None):
+            happened.append(f"read {Path(image).name[0]}")
+            return super().prepare(image, box)
+
+        def predict(self, prepared):
+            time.sleep(0.2)
+            happened.append(f"segment {prepared.scan.case}")
+            return super().predict(prepared)
+
+    def write(out, made):
+        result = batch_write(out, made)
+        time.sleep(0.2)
+        happened.append(f"write {made.case}")
+        return result
+
+    batch_write = batch.write_case
+    monkeypatch.setattr(batch, "write_case", write)
+    monkeypatch.setattr(batch, "_large", lambda path: path.name[0] in large)
+    predict_folder(Noting(threshold_model(spacing_mm=None)), scans, tmp_path / "out")
+    assert happened == [f"{what} {case}" for case in "abc" for what in ("read", "segment", "write")]
+
+
+def test_large_is_told_by_voxels_and_not_by_the_files_size(tmp_path: Path) -> None:
+    for name, shape in (("small.nii.gz", (8, 8, 8)), ("large.nii.gz", (300, 300, 200))):
+        nibabel.save(nibabel.Nifti1Image(np.zeros(shape, dtype=np.uint8), np.eye(4)), tmp_path / name)
+    assert batch._large(tmp_path / "large.nii.gz")
+    assert not batch._large(tmp_path / "small.nii.gz")
+    assert not batch._large(tmp_path / "gone.nii.gz")
+
+
+def test_an_interrupt_keeps_what_is_done_and_begins_nothing(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("c.nii", "d.nii"):
+        write_scan(scans / name, 4)
+
+    class Interrupted(Counting):
+        def predict(self, prepared):
+            if prepared.scan.case == "b":
+                raise KeyboardInterrupt
+            return super().predict(prepared)
+
+    predictor = Interrupted(threshold_model(spacing_mm=None))
+    with pytest.raises(KeyboardInterrupt):
+        predict_folder(predictor, scans, tmp_path / "out")
+    assert read_case(tmp_path / "out" / "a.json").labels.sum() == 3
+    assert "d.nii" not in predictor.asked
+
+
+def test_each_scan_gets_its_own_results_in_whatever_order_progress_gives_them(
+    scans: Path, tmp_path: Path, predictor: Counting
+) -> None:
+    result = predict_folder(predictor, scans, tmp_path / "out", lambda paths: paths[::-1])
+    assert [case.case for case in result.done] == ["b", "a"]
+    assert [read_case(tmp_path / "out" / f"{case}.json").labels.sum() for case in "ab"] == [3, 5]
+
+
+def test_a_failed_case_frees_its_memory_before_the_next_one_runs(scans: Path, tmp_path: Path) -> None:
+    alive = []
+
+    class Failing(Predictor):
+        def predict(self, prepared):
+            if prepared.scan.case == "a":
+                alive.append(weakref.ref(prepared))
+                raise InputError("too unusual")
+            alive.append(alive[0]())
+            return super().predict(prepared)
+
+    gc.disable()
+    try:
+        result = predict_folder(Failing(threshold_model(spacing_mm=None)), scans, tmp_path / "out")
+    finally:
+        gc.enable()
+    assert len(result.failed) == 1
+    assert alive[1] is None
+
+
+def test_a_prepared_scan_holds_the_image_of_the_network_alone(scans: Path, predictor: Counting) -> None:
+    prepared = predictor.prepare(scans / "a.nii.gz")
+    assert prepared.scan.shape == (6, 6, 6)
+    assert prepared.scan.image.as_tensor().untyped_storage().nbytes() == 4
+    assert prepared.image.as_tensor().untyped_storage().nbytes() == 4 * 216
 
 
 def test_a_result_that_cannot_be_written_is_reported(

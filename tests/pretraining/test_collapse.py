@@ -24,9 +24,15 @@ def test_spread_is_0_for_one_direction_and_1_where_they_cancel():
 def test_a_collapse_is_told_and_health_is_not():
     torch.manual_seed(0)
     watch = CollapseWatch()
-    healthy = watch.look(torch.randn(16, 6))
-    assert healthy["effective_rank"] > 4
-    assert watch.warning(healthy) is None
-    assert watch.warning(watch.look(torch.randn(16, 6))) is None
-    assert "collapsed" in str(watch.warning(watch.look(1 + 1e-3 * torch.randn(16, 6))))
-    assert "effective rank 1.0" in str(watch.warning(watch.look(torch.arange(1.0, 17)[:, None] * torch.ones(6))))
+    assert watch.look(torch.randn(16, 20))["effective_rank"] > 10
+    assert watch.warning(watch.look(torch.randn(16, 20))) is None
+    assert "collapsed" in str(watch.warning(watch.look(1 + 1e-3 * torch.randn(16, 20))))  # a cloud around one point
+    line = torch.linspace(-1, 1, 16)[:, None] * torch.ones(20)
+    assert "effective rank 1.0" in str(watch.warning(watch.look(line)))  # one direction
+
+
+def test_two_scans_are_no_collapse():
+    watch = CollapseWatch()
+    two = torch.eye(2, 7)[[0, 1] * 8]
+    assert watch.look(two)["effective_rank"] == pytest.approx(1)
+    assert watch.warning(watch.look(two)) is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -14,8 +16,8 @@ from safetensors.torch import load_file
 
 from medswin.config import PretrainConfig, load, load_as, parts, pretrain, train
 from medswin.config.init import start_from
-from medswin.config.pretrain import check_pretraining
-from medswin.errors import ConfigError, InputError, WeightsError
+from medswin.config.pretrain import _network, _tasks, check_pretraining
+from medswin.errors import ConfigError, WeightsError
 from medswin.io import read_json
 from medswin.labels import LabelSet
 from medswin.networks import NETWORKS
@@ -23,6 +25,7 @@ from medswin.networks.weights import load_encoder
 from medswin.pretraining import TASKS, PretrainTask, TaskOutput
 from medswin.pretraining.collapse import CollapseWatch
 from medswin.training import pretrain_fit
+from medswin.training.optimiser import adamw
 from medswin.training.recipe import PretrainRecipe, Recipe
 
 
@@ -140,6 +143,74 @@ def test_held_out_people_are_left_out(settings, tmp_path):
         run(settings, tmp_path / "no", f"data.exclude={splits}")
 
 
+def test_a_run_is_resumed_on_its_own_scans(settings, blobs, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for path in sorted((blobs / "imagesTr").iterdir())[:4]:
+        shutil.copy(path, scans)
+    run(settings, tmp_path / "out", "training.stop_at_step=1", data=scans)
+    (scans / "blob_002.nii.gz").unlink()
+    with pytest.raises(ConfigError, match=r"started on other scans: 1 differ, for example blob_002"):
+        run(settings, tmp_path / "out", data=scans, resume=True)
+
+
+def test_labels_are_not_looked_at(settings, blobs, tmp_path):
+    shutil.copytree(blobs / "imagesTr", tmp_path / "imagesTr")
+    about = json.loads((blobs / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    assert run(settings, tmp_path / "out", "training.max_steps=1", data=tmp_path).is_file()
+
+
+def test_thick_slices_are_turned_in_their_own_plane_though_they_are_resampled(settings, tmp_path):
+    image = np.random.default_rng(0).normal(50, 9, (40, 40, 12)).astype(np.float32)
+    for name in "ab":
+        nibabel.save(nibabel.Nifti1Image(image, np.diag([1, 1, 4, 1])), tmp_path / f"{name}.nii.gz")
+    said = []
+    spacing = "preprocessing={spacing_mm: [1, 1, 1]}"
+    run(settings, tmp_path / "out", spacing, "training.max_steps=1", data=tmp_path, report=said.append)
+    assert said[1] == "turning in the plane of axes (0, 1)"
+
+
+def test_a_teacher_begins_as_the_encoder_and_follows_it_through_a_stop(settings, tmp_path):
+    """The door for MoBY: a copy of the encoder, told of each step, kept in checkpoints and never in the result."""
+
+    class Teacher(PretrainTask):
+        needs = ("image",)
+
+        def attach(self, encoder):
+            self.teacher = copy.deepcopy(encoder).requires_grad_(False)
+            self.head = torch.nn.Linear(self.channels[-1], self.channels[-1])
+
+        def forward(self, views):
+            wanted = self.teacher(views["image"])[-1].mean((2, 3, 4))
+            return TaskOutput((self.head(views.pooled("image")) - wanted).square().mean())
+
+        def after_step(self, encoder, progress):
+            for kept, now in zip(self.teacher.parameters(), encoder.parameters(), strict=True):
+                kept.data.lerp_(now.data, 1 - (0.99 + 0.01 * progress))
+
+    TASKS.add("teacher", Teacher)
+    try:
+        words = ["tasks=[{name: teacher}]", "training.max_steps=4"]
+        whole = load_file(run(settings, tmp_path / "whole", *words))
+        run(settings, tmp_path / "parts", *words, "training.stop_at_step=2")
+        parted = load_file(run(settings, tmp_path / "parts", *words, resume=True))
+    finally:
+        TASKS.remove("teacher")
+    assert all(torch.equal(whole[name], parted[name]) for name in whole)
+    assert not any("teacher" in name for name in whole)
+
+
+def test_no_weight_decay_on_the_scales_of_learned_weights(settings):
+    config = load_as(PretrainConfig, settings)
+    encoder = _network(config, 1).encoder
+    tasks = _tasks(config, encoder)
+    groups = adamw([encoder, tasks], 1e-3, 0.05).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decay[id(tasks.scales)] == 0
+    assert decay[id(encoder.patch.weight)] == 0.05
+
+
 def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
     rng = np.random.default_rng(0)
     for i, (shape, spacing) in enumerate(
@@ -154,9 +225,10 @@ def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
     assert said[1] == "turning in the plane of axes (1, 2), by half turns only"
 
 
-def test_bad_scans_are_named_before_anything_is_trained(settings, tmp_path):
+def test_bad_scans_are_all_named_before_anything_is_trained(settings, tmp_path):
     (tmp_path / "a.nii.gz").write_text("this is no image")
-    with pytest.raises((ConfigError, InputError), match=r"a\.nii\.gz"):
+    (tmp_path / "b.nii.gz").write_text("nor this")
+    with pytest.raises(ConfigError, match=r"2 scan\(s\) cannot be used.*a\.nii\.gz.*b\.nii\.gz"):
         run(settings, tmp_path / "out", data=tmp_path)
     assert not (tmp_path / "out" / "last.ckpt").exists()
 
@@ -171,6 +243,9 @@ def test_bad_scans_are_named_before_anything_is_trained(settings, tmp_path):
         ("tasks=[]", "tasks"),
         ("views.mask_unit=5", "views.*must divide"),
         ("training.accumulate=0", "accumulate"),
+        ("tasks=[{name: rotation, weight: .nan}]", "finite weight"),
+        ("tasks=[{name: rotation, weight: 3}]", "learned weights begin alike"),
+        ("training={patch_size: [12, 12, 12], batch_size: 1}", "a batch of one has nothing to compare"),
         ("training.ema_decay=0.9", "ema_decay is not a key"),
     ],
 )
@@ -213,6 +288,11 @@ def test_another_encoder_is_refused_and_other_channels_are_adapted_on_request(fi
     wider = NETWORKS.build("swin_unetr", in_channels=1, out_channels=2, **{**params, "feature_size": 24})
     with pytest.raises(WeightsError, match=r"of another encoder.*feature_size"):
         load_encoder(wider, finished)
+    twin = NETWORKS.build("swin_unetr", in_channels=1, out_channels=2, **{**params, "normalize": False})
+    before = {name: tensor.clone() for name, tensor in twin.state_dict().items()}
+    with pytest.raises(WeightsError, match="it computes something else"):
+        load_encoder(twin, finished)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in twin.state_dict().items())
     broken = finished.parent / "broken.safetensors"
     broken.write_bytes(finished.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="damaged"):
@@ -248,7 +328,21 @@ def test_numbers_out_of_range_are_refused(recipe, values, words):
 
 def test_a_collapse_is_told_once(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain_fit, "LOOK_EVERY", 1)
-    monkeypatch.setattr(pretrain_fit, "CollapseWatch", lambda: CollapseWatch(rank=1e9))
+    monkeypatch.setattr(pretrain_fit, "CollapseWatch", lambda: CollapseWatch(spread=1e9))
     said = []
     run(settings, tmp_path, "training.max_steps=3", report=said.append)
-    assert [line.split(":")[0] for line in said if "collapsed" in line] == ["step 1"]
+    assert [line.split(":")[0] for line in said if "collapsed" in line] == ["step 0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "rule"),
+    [
+        (["training.freeze_steps=2"], {}, "nothing to adapt or to keep"),
+        ([], {"init_channels": "mean"}, "nothing to adapt or to keep"),
+        ([], {"init": "gone.safetensors"}, "no such file"),
+    ],
+)
+def test_what_a_run_cannot_start_from_is_told_before_any_work(config_file, tmp_path, words, options, rule):
+    with pytest.raises(ConfigError, match=rule):
+        train(load(config_file, words), out=tmp_path / "out", progress=False, **options)
+    assert not (tmp_path / "out").exists()

@@ -159,6 +159,7 @@ def test_mlflow_keeps_settings_curves_pictures_and_the_package(config_file, tmp_
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (found,) = client.search_runs([client.get_experiment_by_name("medswin").experiment_id])
     assert found.info.status == "FINISHED"
+    assert found.info.run_name == "blobs"
     assert found.data.params["network.feature_size"] == "12"
     assert [point.step for point in client.get_metric_history(found.info.run_id, "validation/dice")] == [2, 4, 6, 8, 10]
     assert {item.path for item in client.list_artifacts(found.info.run_id)} >= {"config.json", "package", "validation"}

@@ -75,15 +75,23 @@ def test_a_mask_hides_exactly_its_share_of_units(ratio, hidden) -> None:
     assert set(mask.unique().tolist()) <= {0.0, 1.0}
 
 
+def test_a_unit_must_divide_the_patch() -> None:
+    with pytest.raises(ValueError, match="do not divide"):
+        draw_mask((16, 16, 15), (4, 4, 4), 0.5, np.random.RandomState(0))
+
+
 def test_what_was_drawn_can_be_done_again() -> None:
-    """A transform draws, then calls a plain function: its parameters replay it."""
+    """A transform draws, then calls a plain function: its parameters replay it, for each key."""
     image = torch.rand(1, 12, 12, 12)
-    cut = RandCutoutd("image", 0.3)
+    cut = RandCutoutd(("one", "two"), 0.3)
     cut.set_random_state(seed=1)
-    done = cut({"image": image})["image"]
-    filler = noise(image, cut.seed, cut.blocks, float(image.min()), float(image.max()))
-    assert torch.equal(done, overwrite(image, cut.blocks, filler))
-    assert not torch.equal(done, image)
+    done = cut({"one": image, "two": image})
+    for key in ("one", "two"):
+        blocks, seed = cut.drawn[key]
+        filler = noise(image, seed, blocks, float(image.min()), float(image.max()))
+        assert torch.equal(done[key], overwrite(image, blocks, filler))
+        assert not torch.equal(done[key], image)
+    assert not torch.equal(done["one"], done["two"])
     turn = RandTurnd("image", "turn", plane=(0, 2))
     turn.set_random_state(seed=2)
     found = turn({"image": image})

@@ -8,7 +8,8 @@ import torch
 from medswin.errors import ConfigError
 from medswin.transforms import Turns, build_views
 from medswin.transforms.corrupt import turned
-from medswin.transforms.views import KEYS
+
+KEYS = ("image", "clean1", "clean2", "view1", "view2", "turn1", "turn2", "mask")
 
 
 def made(seed: int = 0, **params):
@@ -37,19 +38,30 @@ def test_one_seed_gives_one_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patch", "spacings", "turns"),
+    ("patch", "spacings", "shapes", "turns"),
     [
-        ((32, 32, 32), [(1, 1, 1), (2, 2, 2)], Turns((1, 2))),
-        ((20, 64, 64), [(3, 0.5, 0.5)], Turns((1, 2))),
-        ((64, 64, 20), [(0.5, 0.5, 3)], Turns((0, 1))),
-        ((64, 20, 64), [(0.5, 3, 0.5)], Turns((0, 2))),
-        ((64, 64, 64), [(1, 1, 1), (0.5, 0.5, 3)], Turns((0, 1))),
-        ((64, 64, 20), [(0.5, 0.7, 3)], Turns(halves=True)),
-        ((40, 56, 48), [(1, 1, 1)], Turns(halves=True)),
+        ((32, 32, 32), [(1, 1, 1), (2, 2, 2)], [(40, 40, 40)], Turns((1, 2))),
+        ((20, 64, 64), [(3, 0.5, 0.5)], [(20, 99, 99)], Turns((1, 2))),
+        ((64, 64, 20), [(0.5, 0.5, 3)], [(99, 99, 20)], Turns((0, 1))),
+        ((64, 20, 64), [(0.5, 3, 0.5)], [(99, 20, 99)], Turns((0, 2))),
+        ((64, 64, 64), [(1, 1, 1), (0.5, 0.5, 3)], [(64, 64, 64)], Turns((0, 1))),
+        ((64, 64, 20), [(0.5, 0.7, 3)], [(99, 99, 99)], Turns(halves=True)),
+        ((40, 56, 48), [(1, 1, 1)], [(99, 99, 99)], Turns(halves=True)),
+        ((32, 32, 32), [(1, 1, 1)], [(40, 40, 40), (40, 40, 24)], Turns((0, 1))),
+        ((32, 32, 32), [(1, 1, 1)], [(40, 24, 40), (24, 40, 40)], Turns(halves=True)),
     ],
 )
-def test_quarters_need_a_square_patch_of_square_voxels_in_every_scan(patch, spacings, turns) -> None:
-    assert Turns.fitting(patch, spacings) == turns
+def test_quarters_need_square_voxels_and_a_whole_square_patch_in_every_scan(patch, spacings, shapes, turns) -> None:
+    assert Turns.fitting(patch, spacings, shapes) == turns
+
+
+def test_a_small_scan_is_padded_with_its_own_rim() -> None:
+    views = build_views("two_views", patch_size=(8, 8, 8))
+    image = 5 + torch.rand(1, 4, 8, 20)
+    sample = views({"image": image, "other": image})
+    assert sample["image"].shape == (1, 8, 8, 8)
+    assert sample["image"].min() > 4.9
+    assert torch.equal(sample["image"][:, 0], sample["image"][:, 2])
 
 
 @pytest.mark.parametrize(
@@ -61,8 +73,11 @@ def test_values_out_of_range_are_refused(params, words) -> None:
         made(**params)
 
 
-def test_tangs_filler_is_noise_from_0_to_1() -> None:
-    sample = made(noise_range=(0, 1), filler=0.0, intensity_probability=0.0)
+def test_as_tang_noise_goes_from_0_to_1_and_no_intensity_changes() -> None:
+    sample = made(compat="tang", filler=0.0, intensity_probability=1.0)
     for i in "12":
         changed = sample[f"view{i}"] != sample[f"clean{i}"]
         assert 0 <= sample[f"view{i}"][changed].min() <= sample[f"view{i}"][changed].max() <= 1
+        assert changed.float().mean() < 0.35
+    with pytest.raises(ConfigError, match=r"views\.compat"):
+        made(compat="monai")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from math import isclose
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from medswin.errors import WeightsError
+from medswin.networks.contract import Encoder
 from medswin.networks.segmenter import Segmenter
 from medswin.networks.weights.channels import adapt_channels
 from medswin.networks.weights.report import LoadReport
@@ -36,37 +41,24 @@ def encoder_about(path: Path | str) -> dict[str, Any] | None:
     return about
 
 
-def load_encoder(
-    segmenter: Segmenter, path: Path | str, *, channels: str | None = None, floor: float = 0.9
-) -> LoadReport:
-    """Fill the encoder of ``segmenter`` with a pre-trained one; decoder and head stay as they are.
+def load_encoder(segmenter: Segmenter, path: Path | str, *, channels: str | None = None) -> LoadReport:
+    """Fill the encoder of ``segmenter`` with a pre-trained one, whole; decoder and head stay as they are.
 
     Args:
         segmenter: whose encoder has the settings that were pre-trained.
         path: a file that ``medswin pretrain`` wrote.
         channels: what to do where its scans had another number of channels: ``"repeat"`` or ``"mean"``, see
             `adapt_channels`, or ``"fresh"`` to leave the first convolution as it is. None refuses.
-        floor: least share of the encoder's parameters that must be filled, 0 to 1.
 
     Raises:
         WeightsError: if the file is damaged, of another encoder, or of other channels with ``channels=None``. The
             segmenter is unchanged then.
     """
-    encoder_about(path)
+    about = encoder_about(path) or {}
     state = {f"encoder.{name}": tensor for name, tensor in load_file(path).items()}
-    own = segmenter.state_dict()
-    places = [name for name in own if name.startswith("encoder.")]
-    surplus, missing = sorted(set(state) - set(places)), [name for name in places if name not in state]
-    differing = [n for n in places if n in state and state[n].shape != own[n].shape]
-    other_channels = STEM in differing and state[STEM].shape[2:] == own[STEM].shape[2:]
-    if surplus or missing or set(differing) - ({STEM} if other_channels else set()):
-        example = next(iter([*surplus, *missing, *differing]))
-        raise WeightsError(
-            f"it is of another encoder: {len(surplus)} of its tensors have no place, {len(missing)} of ours are not in "
-            f"it, {len(differing)} differ in shape; for example {example}",
-            where=path,
-            repair=f"build the network with the settings that were pre-trained: {_settings(path)}",
-        )
+    own = {name: tensor.clone() for name, tensor in segmenter.state_dict().items()}
+    _check_names(own, state, about, path)
+    other_channels = state[STEM].shape != own[STEM].shape
     if other_channels and channels is None:
         raise WeightsError(
             f"it was pre-trained on {state[STEM].shape[1]} channel(s), the network takes {own[STEM].shape[1]}",
@@ -78,20 +70,59 @@ def load_encoder(
         del filled[STEM]
     elif other_channels and channels is not None:
         filled[STEM] = adapt_channels(state[STEM], own[STEM].shape[1], channels)
-    sizes = {name: own[name].numel() for name in places}
-    coverage = sum(sizes[name] for name in filled) / max(1, sum(sizes.values()))
-    if coverage < floor:
-        raise WeightsError(f"only {100 * coverage:.1f} % of the encoder's parameters would be filled", where=path)
     segmenter.load_state_dict({**own, **filled})
+    if not other_channels and not _same(probe(segmenter.encoder), about.get("probe")):
+        segmenter.load_state_dict(own)
+        raise _another("its tensors fit, but it computes something else (heads, windows, norms, merging)", about, path)
+    places = [name for name in own if name.startswith("encoder.")]
     return LoadReport(
-        loaded=tuple(name for name in filled if name not in differing),
-        adapted=tuple(name for name in filled if name in differing),
+        loaded=tuple(name for name in filled if filled[name] is state[name]),
+        adapted=tuple(name for name in filled if filled[name] is not state[name]),
         skipped=tuple(name for name in state if name not in filled),
         missing=tuple(name for name in own if name not in filled),
-        encoder_coverage=coverage,
+        encoder_coverage=sum(own[n].numel() for n in filled) / max(1, sum(own[n].numel() for n in places)),
     )
 
 
-def _settings(path: Path | str) -> str:
-    about = encoder_about(path) or {}
-    return json.dumps(about.get("network", {}))
+def probe(encoder: Encoder) -> list[float]:
+    """Mean magnitudes of an encoder's features of fixed noise: two encoders that differ in any setting differ here."""
+    noise = torch.randn(
+        1, encoder.channels[0], *(2 * n for n in encoder.divisor), generator=torch.Generator().manual_seed(0)
+    )
+    training, device = encoder.training, next(encoder.parameters()).device
+    encoder.eval()
+    with torch.no_grad():
+        found = [float(feature.abs().mean()) for feature in encoder(noise.to(device))[1:]]
+    encoder.train(training)
+    return found
+
+
+def _same(one: list[float], other: list[float] | None) -> bool:
+    return other is None or all(isclose(a, b, rel_tol=1e-3) for a, b in zip(one, other, strict=True))
+
+
+def _check_names(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], about: Mapping[str, Any], path: Path | str
+) -> None:
+    """Raise WeightsError unless the file has all of our encoder's tensors in their shapes, and no others."""
+    places = [name for name in own if name.startswith("encoder.")]
+    surplus, missing = sorted(set(state) - set(places)), [name for name in places if name not in state]
+    differing = [n for n in places if n in state and _but_channels(n, state[n]) != _but_channels(n, own[n])]
+    if surplus or missing or differing:
+        raise _another(
+            f"{len(surplus)} of its tensors have no place, {len(missing)} of ours are not in it, {len(differing)} "
+            f"differ in shape; for example {[*surplus, *missing, *differing][0]}",
+            about,
+            path,
+        )
+
+
+def _but_channels(name: str, tensor: Tensor) -> tuple[int, ...]:
+    shape = tuple(tensor.shape)
+    return (shape[0], *shape[2:]) if name == STEM else shape
+
+
+def _another(what: str, about: Mapping[str, Any], path: Path | str) -> WeightsError:
+    settings = json.dumps(about.get("network", {}))
+    repair = f"build the network with the settings that were pre-trained: {settings}"
+    return WeightsError(f"it is of another encoder: {what}", where=path, repair=repair)
