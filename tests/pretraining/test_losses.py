@@ -121,7 +121,7 @@ def test_contrastive_coding_with_tang_reads_the_second_token():
     given = {name: torch.randn(3, 1, 4, 8, 8) for name in ("view1", "view2")}
     task = build("contrastive", channels=CHANNELS, strides=STRIDES, width=5, compat="tang")
     seen = [task.head(encoder(given[name])[-1][:, :, 0, 0, 1]) for name in ("view1", "view2")]
-    assert float(task(Views(encoder, given)).loss) == pytest.approx(float(nt_xent(*seen, 0.5)), rel=1e-6)
+    assert task(Views(encoder, given)).loss.item() == pytest.approx(nt_xent(*seen, 0.5).item(), rel=1e-6)
     with pytest.raises(ConfigError, match="token 1 of the bottleneck, which has 1"):
         task(Views(encoder, {name: torch.randn(3, 1, 2, 4, 4) for name in ("view1", "view2")}))
 
