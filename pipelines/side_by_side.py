@@ -69,14 +69,23 @@ def seconds_of(run: Run) -> float:
     return time.perf_counter() - started
 
 
+# Between this process and the measured one: what a child is started by counts in the child's peak.
+LAUNCHER = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9)
+sys.exit(bool(status))
+"""
+
+
 def run_alone(command: Sequence[str]) -> tuple[float, float]:
     """Seconds and peak memory in GB of a command; all get the memory pages that the medswin command asks for."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "THP_MEM_ALLOC_ENABLE": "1"})
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9
+    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1"}
+    launched = [sys.executable, "-c", LAUNCHER, *command]
+    said = subprocess.run(launched, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return float(said[0]), float(said[1])
 
 
 def _row(

@@ -19,6 +19,15 @@ from medswin.networks.weights import encoder_about, load_encoder, load_monai_swi
 FILES = (".safetensors", ".pt", ".pth")
 
 
+def check_start(init: str | None, channels: str | None, freeze_steps: int) -> None:
+    """Raise ConfigError, before any work, for a start that cannot be: see `start_from`."""
+    if init is None and (channels is not None or freeze_steps):
+        where = "--init-channels" if channels is not None else "training.freeze_steps"
+        raise ConfigError("a run from fresh weights has nothing to adapt or to keep", where=where, repair="add --init")
+    if init is not None and Path(init).suffix in FILES and not Path(init).is_file():
+        raise ConfigError("no such file", where=f"--init {init}", repair="check the path")
+
+
 def start_from(network: Segmenter, init: str, label_set: LabelSet, channels: str | None = None) -> str:
     """Fill a network with the weights that a run starts from.
 

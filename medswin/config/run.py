@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from medswin.config import parts
-from medswin.config.init import FILES, start_from
+from medswin.config.init import check_start, start_from
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
 from medswin.io import Dataset, people, read_dataset, read_json, write_json
@@ -70,20 +70,11 @@ def train(
         MedswinError: for data, settings or folders that cannot be used.
     """
     parts.check(config)
-    if init is None and (init_channels is not None or config.training.freeze_steps):
-        where = "--init-channels" if init_channels is not None else "training.freeze_steps"
-        raise ConfigError("a run from fresh weights has nothing to adapt or to keep", where=where, repair="add --init")
-    if init is not None and Path(init).suffix in FILES and not Path(init).is_file():
-        raise ConfigError("no such file", where=f"--init {init}", repair="check the path")
+    check_start(init, init_channels, config.training.freeze_steps)
     files = RunFiles(out or Path("runs") / config.name)
     started = files.checkpoint.exists() or files.chosen.exists()
-    keep_settings(
-        {**_settings(config), "init": init, "init_channels": init_channels},
-        files.config,
-        MAY_CHANGE,
-        resume=resume,
-        started=started,
-    )
+    settings = {**_settings(config), "init": init, "init_channels": init_channels}
+    keep_settings(settings, files.config, MAY_CHANGE, resume=resume, started=started)
     dataset = read_dataset(_folder(config, data))
     label_set = config.label_set(dataset.label_names)
     _check_sides(config, label_set)
@@ -96,7 +87,7 @@ def train(
     tracker = open_run(config.tracking.uri, config.tracking.experiment, config.name, files.folder)
     status = "FAILED"
     try:
-        tracker.params({**_settings(config), "init": init})
+        tracker.params(settings)
         network = _network(config, cases, split, label_set)
         if init is not None and not (resume and files.checkpoint.exists()):
             report(start_from(network, init, label_set, init_channels))
