@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -169,7 +169,6 @@ def _write(out: Path, made: Prediction) -> CaseResult:
     return CaseResult.of(made, resumed=False)
 
 
-@lru_cache(maxsize=4)
 def _large(scan: Path) -> bool:
     """By the voxels that its header tells of: an empty scan is a small file."""
     try:

@@ -50,13 +50,14 @@ def backward(tasks: MultiTask, encoder: Encoder, parts: Sequence[Part], seed: in
     for i, part in enumerate(parts):
         torch.manual_seed(seed + i)
         views, weights, share = Views(encoder, part), tasks.weights(), _length(part) / count
+        projected = {name: task.project(views) for name, task in joint.items()}  # first, as before: the same dropout
         local = {name: task(views) for name, task in tasks.tasks.items() if name not in joint}
         loss = share * sum((weights[name] * output.loss for name, output in local.items()), torch.zeros(()))
         total = total + loss.detach()
-        for name, task in joint.items():
+        for name, projections in projected.items():
             gradient = leaves[name].grad
             if gradient is not None:
-                loss = loss + (task.project(views) * gradient[first : first + _length(part)]).sum()
+                loss = loss + (projections * gradient[first : first + _length(part)]).sum()
         loss.backward()
         first += _length(part)
         for name, value in said(local).items():

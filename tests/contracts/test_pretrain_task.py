@@ -126,16 +126,21 @@ def test_together_too_and_with_dropout_parts_say_and_teach_what_the_whole_does(e
 
 
 def test_projections_of_joint_tasks_are_the_same_in_both_passes_with_dropout(encoder):
-    """Gradients of a part come through the very projection that was compared: finite differences agree with them."""
+    """Gradients of a part come through the very projection that was compared: finite differences agree with them.
+
+    Another task, which draws dropout of its own, stands before it.
+    """
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.3
     encoder.double().train()
-    heads = MultiTask({"it": build("contrastive", channels=encoder.channels, strides=encoder.strides)}).double()
+    names = ("simmim", "contrastive")
+    tasks = {name: build(name, channels=encoder.channels, strides=encoder.strides) for name in names}
+    heads = MultiTask(tasks).double()
     given = {name: value.double() if value.is_floating_point() else value for name, value in batch().items()}
     parts = in_parts(given, 2)
     backward(heads, encoder, parts, seed=5)
-    weight = heads.tasks["it"].head.weight
+    weight = heads.tasks["contrastive"].head.weight
     slope = float(weight.grad[0, 0])
     losses = []
     for shift in (1e-5, -2e-5):

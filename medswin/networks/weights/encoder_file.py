@@ -58,7 +58,7 @@ def load_encoder(segmenter: Segmenter, path: Path | str, *, channels: str | None
     state = {f"encoder.{name}": tensor for name, tensor in load_file(path).items()}
     own = {name: tensor.clone() for name, tensor in segmenter.state_dict().items()}
     _check_names(own, state, about, path)
-    other_channels = state[STEM].shape != own[STEM].shape
+    other_channels = STEM in state and state[STEM].shape != own[STEM].shape
     if other_channels and channels is None:
         raise WeightsError(
             f"it was pre-trained on {state[STEM].shape[1]} channel(s), the network takes {own[STEM].shape[1]}",
