@@ -41,6 +41,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 SCRATCH, TANG = "from scratch", "three tasks"
 CONFIGS = {TANG: "tang"} | {n: n for n in ("inpainting", "rotation", "contrastive", "simmim", "barlow_twins")}
 SMALL = ["network.feature_size=12", "network.finest_width=8", "tracking.uri=off"]
+CUBES = ["training.patch_size=[24,24,24]"]  # what every scan has: quarter turns do not show at its borders
 RECIPE = ["training.max_minutes=null", "training.ema_decay=0.98", "training.key_images=0", "window.mirror_axes=[]"]
 ALL = 0
 
@@ -82,7 +83,7 @@ class Study:
         length = [f"training.max_steps={self.pretraining_steps}", "training.max_minutes=null"]
         left_out = [f"data.exclude={self.out / 'splits.json'}"]
         path = find_config(f"pretrain/hippocampus_{CONFIGS[row]}")
-        config = load_as(PretrainConfig, path, [*SMALL, *length, *left_out])
+        config = load_as(PretrainConfig, path, [*SMALL, *CUBES, *length, *left_out])
         resume = (folder / "last.ckpt").exists()
         found = pretrain(config, data=self.data, out=folder, resume=resume, progress=False, report=print)
         if found is None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Annotated, NoReturn
@@ -15,6 +13,7 @@ import typer
 
 from medswin import __version__
 from medswin.cli import config, demo, evaluate, models, predict, pretrain, train
+from medswin.cli.process import set_up
 from medswin.cli.status import NOTHING_RAN, complain
 from medswin.errors import explain
 
@@ -90,18 +89,9 @@ def _logged() -> Iterator[None]:
         logging.disable(silenced)
 
 
-def hush() -> None:
-    """Keep the warnings and small talk of the libraries below off the screen."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.INFO)
-
-
 def main() -> NoReturn:
     """Entry point of the ``medswin`` command."""
-    # Fresh memory in pages of 2 MB, where the system has them: in pages of 4 kB it takes a seventh of a network's time.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's own switch, read when it first allocates
     words = sys.argv[1:]
     debug = "--debug" in words
-    if not debug:
-        hush()
+    set_up(quiet=not debug)
     sys.exit(run([word for word in words if word != "--debug"], debug=debug))

@@ -15,7 +15,7 @@ from medswin.inference.resample import CHUNK_VALUES
 from medswin.inference.windows import Tiling
 
 MAPS_HELD = 10  # feature maps at full resolution that a network holds at once, about
-FIRST_RUN = 1.5e8  # bytes that the libraries below take once the network runs: code, buffers of threads
+FIRST_RUN = 2.5e8  # bytes that the libraries take once the network runs: code, buffers of threads; machines differ
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "medswin 0.1.0\n"
 
 
-def test_torch_is_told_of_large_pages_before_it_is_imported(python: Callable) -> None:
-    code = """
+MAIN = """
 import os, sys
 from medswin.cli import app
 assert "torch" not in sys.modules
@@ -87,4 +86,13 @@ try:
 except SystemExit:
     print(os.environ["THP_MEM_ALLOC_ENABLE"], "torch" in sys.modules)
 """
-    assert python(code).stdout.split()[-2:] == ["1", "False"]
+
+
+def test_torch_is_told_of_large_pages_before_it_is_imported(python: Callable) -> None:
+    assert python(MAIN).stdout.split()[-2:] == ["1", "False"]
+
+
+def test_monai_is_imported_without_what_no_command_uses(python: Callable) -> None:
+    """And what was left out can be imported afterwards."""
+    code = "import monai; print('mlflow' in sys.modules); import mlflow, pandas, matplotlib.pyplot; print('fine')"
+    assert python(MAIN + code).stdout.split()[-2:] == ["False", "fine"]

@@ -236,7 +236,7 @@ print(chosen.bytes / peak)
 def test_the_estimate_of_memory_is_kept_and_not_wasteful(strips: int, finer: float) -> None:
     """A network of feature size 12 in a process of its own."""
     run = [sys.executable, "-c", PEAK, str(strips), str(finer)]
-    assert 1.0 < float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) < 1.4
+    assert 1.0 < float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) < 1.5
 
 
 SLAB = (

@@ -18,6 +18,7 @@ from medswin.networks.contract import Triple
 Norm = str | tuple[str, dict[str, Any]]
 LAST = torch.channels_last_3d
 FEWEST = 4  # channels
+SMALL = 20480  # channels * depth * height up to which PyTorch takes a kernel for one sample that is 2 to 5 times slower
 
 
 class ResidualConv(nn.Module):
@@ -83,10 +84,25 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
             more = F.linear(_patches(part, conv.stride), weight.movedim(1, -1).flatten(1), bias).movedim(-1, 1)
             summed = [summed[0] + more if summed else more]
         else:
-            more = F.conv3d(_widened(part), _widened(weight), bias, padding=conv.padding)
+            more = _conv3d(_widened(part), _widened(weight), bias, conv.padding)
             summed = [summed[0].add_(more) if summed else more]
         bias = None
     return summed[0]
+
+
+def _conv3d(x_BCDHW: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+    """The convolution of stride 1, by oneDNN also where PyTorch leaves it out."""
+    left_out = len(x_BCDHW) == 1 and x_BCDHW.shape[1:4].numel() <= SMALL and not torch.compiler.is_compiling()
+    plain = x_BCDHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and isinstance(padding, tuple)
+    if left_out and plain and x_BCDHW.dtype == weight.dtype == torch.float32 and _has_onednn():
+        ones = (1, 1, 1)
+        found: Tensor = torch.mkldnn_convolution(x_BCDHW, weight, bias, padding, ones, ones, 1)
+        return found
+    return F.conv3d(x_BCDHW, weight, bias, padding=padding)
+
+
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
 
 
 def _patches(x_BCDHW: Tensor, size: Sequence[int]) -> Tensor:

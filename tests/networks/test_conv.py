@@ -1,0 +1,34 @@
+"""Convolutions of parts, by whichever kernel."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from medswin.networks.blocks.conv import LAST, convolve
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 6, 8, 10), (2, 24, 6, 8, 10), (1, 24, 30, 30, 3), (1, 1, 4, 4, 4)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_convolution_and_its_gradients_equal_pytorchs(shape, kernel):
+    """Small samples, for which another kernel is called, large ones, and few channels."""
+    conv = nn.Conv3d(shape[1], 8, kernel, padding=kernel // 2)
+    x = torch.randn(shape, requires_grad=True)
+    parts = [part.contiguous(memory_format=LAST) for part in x.split(max(shape[1] // 2, 1), dim=1)]
+    found, expected = convolve(conv, parts), F.conv3d(x, conv.weight, conv.bias, padding=kernel // 2)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    for ours, theirs in zip(*(gradients(y, x, conv) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+def gradients(y, x, conv):
+    return torch.autograd.grad(y.square().sum(), [x, conv.weight, conv.bias], retain_graph=True)
+
+
+def test_a_small_convolution_obeys_autocast_and_the_switch_of_onednn():
+    conv, x = nn.Conv3d(8, 8, 3, padding=1), torch.randn(1, 8, 4, 4, 4).contiguous(memory_format=LAST)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolve(conv, [x]).dtype == torch.bfloat16
+    with torch.backends.mkldnn.flags(enabled=False):
+        plain = convolve(conv, [x])
+    torch.testing.assert_close(convolve(conv, [x]), plain, atol=1e-5, rtol=1e-5)
