@@ -1,6 +1,7 @@
 """Contenders in turns: the ratio of a pair of runs is what counts, since the speed of a machine drifts.
 
-Memory is the peak of a fresh process (Linux) that does nothing else.
+Memory is the peak of a fresh process (Linux) that does nothing else. All get the memory pages that the medswin command
+asks for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # before torch allocates, here and in what is started
 
 import torch
 from torch import Tensor
@@ -53,11 +56,18 @@ def in_turns(name: str, contenders: Contenders, pairs: int, *, compare: bool) ->
     return _row(name, times, peaks, outputs if compare else {})
 
 
-def one_after_the_other(name: str, commands: Mapping[str, Sequence[str]], outputs: Callable[[str], Tensor]) -> Any:
-    """A row of whole commands, each run once in a process of its own."""
-    found = {who: run_alone(command) for who, command in commands.items()}
-    times, peaks = ({who: one[i] for who, one in found.items()} for i in (0, 1))
-    return _row(name, {who: [s] for who, s in times.items()}, peaks, {who: outputs(who) for who in commands})
+def one_after_the_other(
+    name: str, commands: Mapping[str, Sequence[str]], pairs: int, outputs: Callable[[str], Tensor]
+) -> dict[str, Any]:
+    """A row of whole commands in turns, each in a process of its own."""
+    times: dict[str, list[float]] = {who: [] for who in commands}
+    peaks = dict.fromkeys(commands, 0.0)
+    for _ in range(pairs):
+        for who, command in commands.items():
+            seconds, peak = run_alone(command)
+            times[who].append(seconds)
+            peaks[who] = max(peaks[who], peak)
+    return _row(name, times, peaks, {who: outputs(who) for who in commands})
 
 
 def seconds_of(run: Run) -> float:
@@ -81,10 +91,9 @@ sys.exit(bool(status))
 
 
 def run_alone(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds and peak memory in GB of a command; all get the memory pages that the medswin command asks for."""
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1"}
+    """Seconds and peak memory in GB of a command."""
     launched = [sys.executable, "-c", LAUNCHER, *command]
-    said = subprocess.run(launched, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    said = subprocess.run(launched, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return float(said[0]), float(said[1])
 
 

@@ -65,7 +65,7 @@ def main() -> None:
                 record(RESULTS, names, in_turns(name, contenders, options.pairs, compare=compare))
         if any(word in CT for word in options.rows):
             with tempfile.TemporaryDirectory() as folder:
-                record(RESULTS, names, from_file_to_file(Path(folder)))
+                record(RESULTS, names, from_file_to_file(Path(folder), options.pairs))
 
 
 def rows() -> dict[str, Contenders]:
@@ -217,7 +217,7 @@ def stitch(image: torch.Tensor, network: nn.Module, overlap: float, at_once: int
     return run
 
 
-def from_file_to_file(folder: Path) -> Any:
+def from_file_to_file(folder: Path, pairs: int) -> dict[str, Any]:
     """A patient in air on all sides: an ellipsoid of 62 x 45 x 80 % of the field."""
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (256, 256, 224)), indexing="ij", sparse=True)
     body = (x / 0.62) ** 2 + (y / 0.45) ** 2 + (z / 0.8) ** 2 < 1
@@ -225,7 +225,16 @@ def from_file_to_file(folder: Path) -> Any:
     image = (np.where(body, 40, -1000) + noise).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(image, np.diag([1.5, 1.5, 1.5, 1])), folder / "ct.nii.gz")
     package(folder / "package")
-    predict = ["predict", "-i", str(folder / "ct.nii.gz"), "-o", str(folder / OURS), "-m", str(folder / "package")]
+    predict = [
+        "predict",
+        "--overwrite",
+        "-i",
+        str(folder / "ct.nii.gz"),
+        "-o",
+        str(folder / OURS),
+        "-m",
+        str(folder / "package"),
+    ]
     commands = {OURS: [str(Path(sys.executable).with_name("medswin")), *predict]}
     commands |= {who: [sys.executable, __file__, "--ct", who, str(folder)] for who in FLAGS}
 
@@ -233,7 +242,7 @@ def from_file_to_file(folder: Path) -> Any:
         path = next((folder / who).rglob("ct*.nii.gz"))
         return torch.from_numpy(np.asarray(nibabel.load(path).dataobj).astype(np.uint8))
 
-    return one_after_the_other(CT, commands, labels)
+    return one_after_the_other(CT, commands, pairs, labels)
 
 
 def package(folder: Path) -> None:

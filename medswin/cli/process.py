@@ -10,7 +10,7 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 # MONAI imports these where they are installed, for parts of it that no command uses: a third of its loading.
-UNUSED = {"mlflow", "matplotlib.pyplot", "pandas"}
+UNUSED = {"mlflow", "matplotlib.pyplot", "pandas", "pydicom"}
 
 
 def set_up(*, quiet: bool) -> None:

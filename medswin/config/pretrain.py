@@ -16,7 +16,9 @@ from medswin.config.run import keep_settings, progress_bar
 from medswin.config.schema import PretrainConfig
 from medswin.errors import ConfigError, MedswinError
 from medswin.io import read_json, read_unlabelled, write_json
+from medswin.io.dicom import Series
 from medswin.io.layouts import Case
+from medswin.io.private import naming_key
 from medswin.networks import Encoder, Segmenter
 from medswin.networks import build as build_network
 from medswin.pretraining import MultiTask, PretrainTask, Views
@@ -65,7 +67,7 @@ def pretrain(
     files = PretrainFiles(out or Path("runs") / config.name)
     started = files.checkpoint.exists() or files.encoder.exists()
     keep_settings(config.model_dump(mode="json"), files.config, MAY_CHANGE, resume=resume, started=started)
-    cases = _cases(config, data)
+    cases = _cases(config, data, naming_key(files.folder))
     report(f"preparing {len(cases)} scans")
     scans, channels = _prepare(config, cases, files, progress)
     _keep_scans(files.scans, scans, started=started and resume)
@@ -151,11 +153,11 @@ def check_pretraining(config: PretrainConfig) -> None:
         tasks(Views(encoder, {name: value.to("meta") for name, value in batch.items()}))
 
 
-def _cases(config: PretrainConfig, data: Path | None) -> list[Case]:
+def _cases(config: PretrainConfig, data: Path | None, key: bytes) -> list[Case | Series]:
     folder = data or config.data.folder
     if folder is None:
         raise ConfigError("no scans are given", where="data.folder", repair="add --data FOLDER")
-    cases = read_unlabelled(folder)
+    cases = read_unlabelled(folder, key)
     if config.data.exclude is not None:
         stored = read_json(config.data.exclude)
         held = {*stored.get("validation", ()), *stored.get("calibration", ())}
@@ -173,7 +175,7 @@ def _cases(config: PretrainConfig, data: Path | None) -> list[Case]:
 
 
 def _prepare(
-    config: PretrainConfig, cases: Sequence[Case], files: PretrainFiles, progress: bool
+    config: PretrainConfig, cases: Sequence[Case | Series], files: PretrainFiles, progress: bool
 ) -> tuple[list[Path], int]:
     """Every scan, and how many channels all have; all bad ones are named before anything is trained."""
     done, failed, channels = [], [], None

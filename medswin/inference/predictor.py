@@ -178,11 +178,12 @@ class Predictor:
         limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
         tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
         copies = 2 if tiling.padded != tiling.shape else 1
+        windows = inferer.sw_batch_size if self.device.type == "cuda" else 1  # more gain CPUs nothing and take memory
         plan = make_plan(
             tiling,
             painter.channels,
             self.network.decoder.out_channels,
-            inferer.sw_batch_size,
+            windows,
             self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes,
             limit,
             exact=painter.halo == 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medswin.errors import InputError
+from medswin.io.dicom import Series, find_series
 from medswin.io.files import read_json
 from medswin.io.layouts import Case, case_names, msd_cases, nnunet_cases
 from medswin.io.nifti import find_scans
@@ -77,8 +78,11 @@ def _layout(about: Mapping[str, Any]) -> Literal["msd", "nnunet"]:
     return "nnunet" if {"channel_names", "file_ending"} & set(about) else "msd"
 
 
-def read_unlabelled(folder: Path | str) -> list[Case]:
-    """All scans of a folder, its ``dataset.json``'s if it has one, else its NIfTI files; labels are not looked at.
+def read_unlabelled(folder: Path | str, key: bytes = b"") -> list[Case | Series]:
+    """All scans of a folder; labels are not looked at.
+
+    They are those that its ``dataset.json`` lists; else its NIfTI files; and where it has none of these, the DICOM
+    series in the whole tree below it, see `find_series`, which also takes ``key``.
 
     Raises:
         InputError: if there is none, or the ``dataset.json`` lists no images.
@@ -90,7 +94,13 @@ def read_unlabelled(folder: Path | str) -> list[Case]:
         channels = _channels(about, path)
         found = (nnunet_cases if _layout(about) == "nnunet" else msd_cases)(about, folder, path, channels)
         return sorted((Case(case.id, case.images) for case in found), key=lambda case: case.id)
-    return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
+    try:
+        return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
+    except InputError as error:
+        try:
+            return list(find_series(folder, key))
+        except InputError as other:
+            raise InputError(f"{error.what}, and {other.what}", where=folder, repair=error.repair) from other
 
 
 def _channels(about: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from medswin.errors import InputError
 from medswin.io import Case, read_labels, read_nifti, replacing
+from medswin.io.dicom import Series, read_series
 from medswin.io.scan import Scan
 from medswin.training.recipe import Recipe
 from medswin.transforms import Preprocessing
@@ -57,12 +58,23 @@ class PreparedCase:
             )
 
 
-def read_case(case: Case, channels: int | None = None) -> Scan:
+def read_case(case: Case | Series, channels: int | None = None) -> Scan:
     """One scan of all the channels of a case; ``channels`` is how many there must be.
 
     Raises:
         InputError: if there are more or fewer channels, or they do not lie on one grid.
     """
+    scan = read_series(case) if isinstance(case, Series) else _stacked(case)
+    if channels is not None and len(scan.image) != channels:
+        raise InputError(
+            f"it has {len(scan.image)} channel(s), the others or the data set say {channels}",
+            where=scan.path or scan.case,
+            repair="correct the channels in dataset.json, or the case",
+        )
+    return scan
+
+
+def _stacked(case: Case) -> Scan:
     scans = [read_nifti(path) for path in case.images]
     first = scans[0]
     for scan in scans[1:]:
@@ -73,12 +85,6 @@ def read_case(case: Case, channels: int | None = None) -> Scan:
                 repair="resample the channels of a case onto one grid",
             )
     image = torch.cat([scan.image.as_tensor() for scan in scans])
-    if channels is not None and len(image) != channels:
-        raise InputError(
-            f"it has {len(image)} channel(s), the others or the data set say {channels}",
-            where=first.path,
-            repair="correct the channels in dataset.json, or the case",
-        )
     return Scan(case.id, MetaTensor(image, affine=first.image.affine), first.findings, first.path)
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from medswin.io import Case, replacing
+from medswin.io.dicom import Series
 from medswin.training.data import FromStep, order, read_case, seed_of
 from medswin.training.recipe import PretrainRecipe
 from medswin.transforms import Preprocessing, Turns
@@ -26,7 +27,7 @@ CACHE_VERSION = 1
 
 
 def prepare_unlabelled(
-    case: Case, preprocessing: Preprocessing, channels: int | None, margin: int, cache: Path
+    case: Case | Series, preprocessing: Preprocessing, channels: int | None, margin: int, cache: Path
 ) -> Path:
     """Preprocess a scan, crop it to the body with ``margin`` voxels around, and keep it in ``cache``.
 
@@ -35,7 +36,8 @@ def prepare_unlabelled(
     Raises:
         InputError: for a missing or damaged file, or another number of channels.
     """
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in case.images if f.exists()]
+    files = case.images if isinstance(case, Case) else case.files
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
     text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json(), margin])
     path = cache / f"{case.id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():

@@ -225,6 +225,17 @@ def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
     assert said[1] == "turning in the plane of axes (1, 2), by half turns only"
 
 
+def test_dicom_series_are_named_by_a_key_that_only_the_owner_reads(settings, data_dir, tmp_path):
+    """Anywhere in a tree; the names of the files, which are identifiers, are told nowhere."""
+    out = tmp_path / "out"
+    path = run(settings, out, "training.max_steps=2", "training.save_every=2", data=data_dir / "dicom")
+    assert path.is_file()
+    names = read_json(out / "scans.json")["scans"]
+    assert len(names) == 4
+    assert all(name.startswith("series-") for name in names)
+    assert (out / ".private" / "key").stat().st_mode & 0o077 == 0
+
+
 def test_bad_scans_are_all_named_before_anything_is_trained(settings, tmp_path):
     (tmp_path / "a.nii.gz").write_text("this is no image")
     (tmp_path / "b.nii.gz").write_text("nor this")
