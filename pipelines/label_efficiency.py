@@ -42,7 +42,13 @@ SCRATCH, TANG = "from scratch", "three tasks"
 CONFIGS = {TANG: "tang"} | {n: n for n in ("inpainting", "rotation", "contrastive", "simmim", "barlow_twins")}
 SMALL = ["network.feature_size=12", "network.finest_width=8", "tracking.uri=off"]
 CUBES = ["training.patch_size=[24,24,24]"]  # what every scan has: quarter turns do not show at its borders
-RECIPE = ["training.max_minutes=null", "training.ema_decay=0.98", "training.key_images=0", "window.mirror_axes=[]"]
+RECIPE = [
+    "training.patch_size=[32,48,32]",
+    "training.max_minutes=null",
+    "training.ema_decay=0.98",
+    "training.key_images=0",
+    "window.mirror_axes=[]",
+]
 ALL = 0
 
 
@@ -55,7 +61,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 5, 20, ALL], help="labelled cases; 0 is all")
     parser.add_argument("--rows", nargs="+", default=[SCRATCH, *CONFIGS], metavar="NAME")
     parser.add_argument("--steps", type=int, default=400, help="of fine-tuning")
-    parser.add_argument("--pretraining-steps", type=int, default=1500)
+    parser.add_argument("--pretraining-steps", type=int, default=1000)
     options = parser.parse_args()
 
     study = Study(options.data, options.out, options.steps, options.pretraining_steps)

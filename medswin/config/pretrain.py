@@ -18,7 +18,6 @@ from medswin.errors import ConfigError, MedswinError
 from medswin.io import read_json, read_unlabelled, write_json
 from medswin.io.dicom import Series
 from medswin.io.layouts import Case
-from medswin.io.private import naming_key
 from medswin.networks import Encoder, Segmenter
 from medswin.networks import build as build_network
 from medswin.pretraining import MultiTask, PretrainTask, Views
@@ -67,7 +66,7 @@ def pretrain(
     files = PretrainFiles(out or Path("runs") / config.name)
     started = files.checkpoint.exists() or files.encoder.exists()
     keep_settings(config.model_dump(mode="json"), files.config, MAY_CHANGE, resume=resume, started=started)
-    cases = _cases(config, data, naming_key(files.folder))
+    cases = _cases(config, data, files.folder, report)
     report(f"preparing {len(cases)} scans")
     scans, channels = _prepare(config, cases, files, progress)
     _keep_scans(files.scans, scans, started=started and resume)
@@ -153,11 +152,11 @@ def check_pretraining(config: PretrainConfig) -> None:
         tasks(Views(encoder, {name: value.to("meta") for name, value in batch.items()}))
 
 
-def _cases(config: PretrainConfig, data: Path | None, key: bytes) -> list[Case | Series]:
+def _cases(config: PretrainConfig, data: Path | None, run: Path, report: Callable[[str], None]) -> list[Case | Series]:
     folder = data or config.data.folder
     if folder is None:
         raise ConfigError("no scans are given", where="data.folder", repair="add --data FOLDER")
-    cases = read_unlabelled(folder, key)
+    cases = read_unlabelled(folder, run, report)
     if config.data.exclude is not None:
         stored = read_json(config.data.exclude)
         held = {*stored.get("validation", ()), *stored.get("calibration", ())}

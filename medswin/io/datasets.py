@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from medswin.errors import InputError
 from medswin.io.dicom import Series, find_series
 from medswin.io.files import read_json
 from medswin.io.layouts import Case, case_names, msd_cases, nnunet_cases
-from medswin.io.nifti import find_scans
+from medswin.io.nifti import IMAGE_FOLDERS, find_scans, named_like_scans
+from medswin.io.private import keep_sources, naming_key
 
 _NAMED = 5  # missing files named in one error
 
@@ -78,11 +79,18 @@ def _layout(about: Mapping[str, Any]) -> Literal["msd", "nnunet"]:
     return "nnunet" if {"channel_names", "file_ending"} & set(about) else "msd"
 
 
-def read_unlabelled(folder: Path | str, key: bytes = b"") -> list[Case | Series]:
+def read_unlabelled(
+    folder: Path | str, private: Path, report: Callable[[str], None] = lambda line: None
+) -> list[Case | Series]:
     """All scans of a folder; labels are not looked at.
 
     They are those that its ``dataset.json`` lists; else its NIfTI files; and where it has none of these, the DICOM
-    series in the whole tree below it, see `find_series`, which also takes ``key``.
+    series in the whole tree below it, see `find_series`.
+
+    Args:
+        folder: of the scans.
+        private: where DICOM series are found, what their names stand for is kept here, for the owner's eyes only.
+        report: is told what is passed over in a tree of DICOM files.
 
     Raises:
         InputError: if there is none, or the ``dataset.json`` lists no images.
@@ -94,13 +102,18 @@ def read_unlabelled(folder: Path | str, key: bytes = b"") -> list[Case | Series]
         channels = _channels(about, path)
         found = (nnunet_cases if _layout(about) == "nnunet" else msd_cases)(about, folder, path, channels)
         return sorted((Case(case.id, case.images) for case in found), key=lambda case: case.id)
-    try:
+    if not folder.is_dir() or named_like_scans(folder):
         return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
-    except InputError as error:
-        try:
-            return list(find_series(folder, key))
-        except InputError as other:
-            raise InputError(f"{error.what}, and {other.what}", where=folder, repair=error.repair) from other
+    try:
+        tree = find_series(folder, naming_key(private))
+    except InputError:
+        if any((folder / name).is_dir() for name in IMAGE_FOLDERS):
+            find_scans(folder)  # says which folder to name
+        raise
+    keep_sources(private, tree.series)
+    if tree.passed_over:
+        report("passed over: " + ", ".join(f"{count} {what}" for what, count in sorted(tree.passed_over.items())))
+    return list(tree.series)
 
 
 def _channels(about: Mapping[str, Any], path: Path) -> tuple[str, ...]:

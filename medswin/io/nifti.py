@@ -48,9 +48,9 @@ def find_scans(path: Path | str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError("no such file or folder", where=path, repair="check the path")
-    found = _named_like_scans(path)
+    found = named_like_scans(path)
     if not found:
-        inside = [path / name for name in IMAGE_FOLDERS if (path / name).is_dir() and _named_like_scans(path / name)]
+        inside = [path / name for name in IMAGE_FOLDERS if (path / name).is_dir() and named_like_scans(path / name)]
         repair = f"name {' or '.join(map(str, inside))}" if inside else "name a folder that holds scans"
         raise InputError("no .nii or .nii.gz file in this folder", where=path, repair=repair)
     return sorted(found)
@@ -144,7 +144,8 @@ def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike) -> None:
     _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, True)
 
 
-def _named_like_scans(folder: Path) -> list[Path]:
+def named_like_scans(folder: Path) -> list[Path]:
+    """What is named like a NIfTI file directly in a folder; hidden ones are left out."""
     return [p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")]
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from medswin.networks.blocks.conv import LAST, convolve
 
 
-@pytest.mark.parametrize("shape", [(1, 24, 6, 8, 10), (2, 24, 6, 8, 10), (1, 24, 30, 30, 3), (1, 1, 4, 4, 4)])
+@pytest.mark.parametrize("shape", [(1, 24, 6, 8, 10), (2, 24, 6, 8, 10), (1, 48, 30, 30, 3), (1, 1, 4, 4, 4)])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_a_convolution_and_its_gradients_equal_pytorchs(shape, kernel):
     """Small samples, for which another kernel is called, large ones, and few channels."""
@@ -23,6 +23,14 @@ def test_a_convolution_and_its_gradients_equal_pytorchs(shape, kernel):
 
 def gradients(y, x, conv):
     return torch.autograd.grad(y.square().sum(), [x, conv.weight, conv.bias], retain_graph=True)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this build of PyTorch has no oneDNN")
+def test_a_small_sample_goes_to_onednn_and_a_large_one_pytorchs_way():
+    conv = nn.Conv3d(24, 8, 3, padding=1)
+    for size, name in ((8, "MkldnnConvolutionBackward0"), (30, "ConvolutionBackward0")):
+        x = torch.randn(1, 24, size, size, 3).contiguous(memory_format=LAST)
+        assert type(convolve(conv, [x]).grad_fn).__name__ == name
 
 
 def test_a_small_convolution_obeys_autocast_and_the_switch_of_onednn():

@@ -8,6 +8,7 @@ import shutil
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 import yaml
@@ -226,14 +227,26 @@ def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
 
 
 def test_dicom_series_are_named_by_a_key_that_only_the_owner_reads(settings, data_dir, tmp_path):
-    """Anywhere in a tree; the names of the files, which are identifiers, are told nowhere."""
-    out = tmp_path / "out"
-    path = run(settings, out, "training.max_steps=2", "training.save_every=2", data=data_dir / "dicom")
-    assert path.is_file()
-    names = read_json(out / "scans.json")["scans"]
-    assert len(names) == 4
-    assert all(name.startswith("series-") for name in names)
-    assert (out / ".private" / "key").stat().st_mode & 0o077 == 0
+    """Stopped and resumed; what the files say of a person, and their UIDs, are in no other file of the run."""
+    source, out = tmp_path / "scans", tmp_path / "out"
+    for i, path in enumerate(sorted((data_dir / "dicom" / "mr_hippocrop_a").iterdir())):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientName = dataset.PatientID = dataset.SeriesDescription = "Muster"
+        dataset.SeriesInstanceUID = "2.25.4711"
+        source.mkdir(exist_ok=True)
+        dataset.save_as(source / f"Muster{i}")
+    said = []
+    length = ("training.max_steps=2", "training.save_every=1")
+    assert run(settings, out, *length, "training.stop_at_step=1", data=source, report=said.append) is None
+    assert run(settings, out, *length, data=source, resume=True, report=said.append).is_file()
+    (name,) = read_json(out / "scans.json")["scans"]
+    assert name.startswith("series-")
+    private = sorted((out / ".private").iterdir())
+    assert [path.name for path in private] == ["key", "sources.json"]
+    assert not any(path.stat().st_mode & 0o077 for path in private)
+    others = [path for path in out.rglob("*") if path.is_file() and path not in private]
+    assert not any(word in path.read_bytes() for path in others for word in (b"Muster", b"2.25.4711"))
+    assert "Muster" not in " ".join(said)
 
 
 def test_bad_scans_are_all_named_before_anything_is_trained(settings, tmp_path):

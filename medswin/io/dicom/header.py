@@ -1,7 +1,11 @@
-"""Headers of DICOM files: what places a slice in a volume, and which files are no slice of one."""
+"""Headers of DICOM files: what places a slice in a volume, and which files are no slice of one.
+
+Nothing that a file says about a person leaves this package: pydicom's warnings and log, which quote values, stay off.
+"""
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
 
-VOLUMETRIC = {"CT", "MR", "PT", "NM"}
+logging.getLogger("pydicom").addFilter(lambda record: False)
+
+MODALITIES = ("CT", "MR", "PT", "NM")
+IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2", "4", "20", "128"))  # storage of single slices of these
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins with it
-SKEW = 1e-2  # by which the directions of rows and columns may miss the right angle and the length of one
+TIMES = ("TemporalPositionIdentifier", "EchoTime", "DiffusionBValue")
+"""What is one in a volume."""
+REPEATS = ("TriggerTime", "AcquisitionNumber")
+"""What also tells volumes apart where slices lie at the same places."""
 TAGS = (
     "SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesDescription", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SliceThickness", "TemporalPositionIdentifier", "AcquisitionNumber", "EchoTime", "DiffusionBValue", "TriggerTime",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", *TIMES, *REPEATS,
 )  # fmt: skip
-SPLITTING = ("TemporalPositionIdentifier", "EchoTime", "DiffusionBValue", "TriggerTime", "AcquisitionNumber")
-"""What tells volumes apart that lie at the same place in one series, the first that does."""
+SKEW = 1e-2  # by which the directions of rows and columns may miss the right angle and the length of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +38,8 @@ class Place:
 
     Attributes:
         origin_mm: (3,) centre of the first pixel.
-        axes: (2, 3) directions along a row and along a column.
-        pixel_mm: distance of columns and of rows.
+        axes: (2, 3) unit vectors along a row and along a column.
+        pixel_mm: (2,) distance of columns and of rows.
     """
 
     origin_mm: NDArray[np.float64]
@@ -53,13 +59,13 @@ class Header:
 
     Attributes:
         path: the file.
-        series: SeriesInstanceUID; the folder where it is empty.
-        modality: of `VOLUMETRIC`, or another.
+        series: SeriesInstanceUID; where it is empty, the folder below the one that was searched.
+        modality: of `MODALITIES`.
         description: of the series.
         size: columns and rows.
         place: None where the file does not say.
         thickness_mm: of the slice; None where the file does not say.
-        times: values of `SPLITTING`, None for what is missing.
+        times, repeats: values of `TIMES` and `REPEATS`, empty for what is missing.
     """
 
     path: Path
@@ -69,79 +75,91 @@ class Header:
     size: tuple[int, int]
     place: Place | None
     thickness_mm: float | None
-    times: tuple[Any, ...]
+    times: tuple[str, ...]
+    repeats: tuple[str, ...]
 
 
-def read_headers(folder: Path) -> Iterator[Header | str]:
-    """The header of each slice in a tree of files, in the order of their names, and for each other file what it is."""
+def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
+    """Each file in a tree, in the order of their names, with its header, or what it is where it is no slice."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "DICOMDIR" and not any(p.startswith(".") for p in _below(path, folder)):
-            yield _header(path)
+        below = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if path.is_file() and path.name != "DICOMDIR" and not hidden:
+            yield path, _header(path, below)
 
 
-def _below(path: Path, folder: Path) -> tuple[str, ...]:
-    return path.relative_to(folder).parts
+def _header(path: Path, below: Path) -> Header | str:
+    import pydicom
 
-
-def _header(path: Path) -> Header | str:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they print values, and a value may be a name
+            warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-            return _set_aside(dataset) or _as_header(path, dataset)
-    except InvalidDicomError:
+            return _set_aside(dataset) or _as_header(dataset, path, below)
+    except pydicom.errors.InvalidDicomError:
         return "not DICOM"
     except Exception:  # whatever a damaged file makes of the reader
         return "damaged"
 
 
 def _set_aside(dataset: Any) -> str:
-    kinds = {str(kind).upper() for kind in _list(dataset.get("ImageType"))}
+    kinds, stored = {str(kind).upper() for kind in _list(dataset, "ImageType")}, str(dataset.get("SOPClassUID") or "")
     if not dataset.get("Rows") or not dataset.get("Columns"):
-        return "no image"
-    if str(dataset.get("SOPClassUID") or "").startswith(SECONDARY_CAPTURE) or "SECONDARY CAPTURE" in kinds:
+        return "damaged" if stored in IMAGES else "no image"
+    if dataset.get("Modality") not in MODALITIES:
+        return "of another modality"
+    if stored.startswith(SECONDARY_CAPTURE) or "SECONDARY CAPTURE" in kinds:
         return "secondary capture"
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
-        return "colour"
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         return "multi-frame"
+    if str(dataset.get("PhotometricInterpretation") or "MONOCHROME2") not in ("MONOCHROME1", "MONOCHROME2"):
+        return "colour"
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        return "colour"
     return "localiser" if {"LOCALIZER", "SCOUT"} & kinds else ""
 
 
-def _as_header(path: Path, dataset: Any) -> Header:
-    thickness = _floats(dataset, "SliceThickness", 1)
+def _as_header(dataset: Any, path: Path, below: Path) -> Header:
+    thickness = _numbers(dataset, "SliceThickness", 1)
+    times, repeats = (tuple(" ".join(map(str, _list(dataset, tag))) for tag in tags) for tags in (TIMES, REPEATS))
     return Header(
         path=path,
-        series=str(dataset.get("SeriesInstanceUID") or path.parent),
-        modality=str(dataset.get("Modality") or ""),
+        series=str(dataset.get("SeriesInstanceUID") or below.parent),
+        modality=str(dataset.Modality),
         description=str(dataset.get("SeriesDescription") or ""),
         size=(int(dataset.Columns), int(dataset.Rows)),
         place=_place(dataset),
         thickness_mm=None if thickness is None else float(thickness[0]),
-        times=tuple(None if dataset.get(tag) in (None, "") else str(dataset.get(tag)) for tag in SPLITTING),
+        times=times,
+        repeats=repeats,
     )
 
 
 def _place(dataset: Any) -> Place | None:
-    origin, axes = _floats(dataset, "ImagePositionPatient", 3), _floats(dataset, "ImageOrientationPatient", 6)
-    pixel = _floats(dataset, "PixelSpacing", 2)
+    origin, axes = _numbers(dataset, "ImagePositionPatient", 3), _numbers(dataset, "ImageOrientationPatient", 6)
+    pixel = _numbers(dataset, "PixelSpacing", 2)
     if origin is None or axes is None or pixel is None or pixel.min() <= 0:
         return None
-    along_row, along_column = axes.reshape(2, 3)
-    if abs(np.linalg.norm(np.cross(along_row, along_column)) - 1) > SKEW:
+    axes = axes.reshape(2, 3)
+    if np.abs(axes @ axes.T - np.eye(2)).max() > SKEW:
         return None
-    return Place(origin, axes.reshape(2, 3), pixel[::-1])
+    return Place(origin, axes / np.linalg.norm(axes, axis=1, keepdims=True), pixel[::-1])
 
 
-def _floats(dataset: Any, tag: str, count: int) -> NDArray[np.float64] | None:
-    values = _list(dataset.get(tag))
-    if len(values) != count:
+def _numbers(dataset: Any, tag: str, count: int) -> NDArray[np.float64] | None:
+    """None for what is missing, too short, too long or no number."""
+    try:
+        found = np.array([float(value) for value in _list(dataset, tag)])
+    except (TypeError, ValueError):
         return None
-    found = np.array([float(value) for value in values])
-    return found if np.isfinite(found).all() else None
+    return found if len(found) == count and np.isfinite(found).all() else None
 
 
-def _list(value: Any) -> list[Any]:
+def _list(dataset: Any, tag: str) -> list[Any]:
+    try:
+        value = dataset.get(tag)
+    except (TypeError, ValueError):  # a number that is none
+        return ["?"]
     if value is None or value == "":
         return []
-    return list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]

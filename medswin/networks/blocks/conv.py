@@ -92,13 +92,17 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
 
 def _conv3d(x_BCDHW: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
     """The convolution of stride 1, by oneDNN also where PyTorch leaves it out."""
-    left_out = len(x_BCDHW) == 1 and x_BCDHW.shape[1:4].numel() <= SMALL and not torch.compiler.is_compiling()
+    left_out = len(x_BCDHW) == 1 and x_BCDHW.shape[1:4].numel() <= SMALL and not _recorded()
     plain = x_BCDHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and isinstance(padding, tuple)
     if left_out and plain and x_BCDHW.dtype == weight.dtype == torch.float32 and _has_onednn():
         ones = (1, 1, 1)
         found: Tensor = torch.mkldnn_convolution(x_BCDHW, weight, bias, padding, ones, ones, 1)
         return found
     return F.conv3d(x_BCDHW, weight, bias, padding=padding)
+
+
+def _recorded() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
 def _has_onednn() -> bool:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK_VALUES = 2**18  # of a map at once: what a core's cache holds
+CHUNK_VALUES = 2**20  # of a map at once: what a processor's cache holds
 WIDEST_FOLD = 1024  # values; rows of few channels are slow, so several voxels share one
 
 
@@ -55,10 +55,13 @@ class _InstanceNormAct(torch.autograd.Function):
             factor, shift = (values.repeat(rows.shape[1] // len(mean)) for values in (scale, -mean * scale))
             skips = None if skip is None else _rows(skip)[sample]
             for part in _chunks(rows):
-                values = torch.addcmul(shift, rows[part].float(), factor)
+                given = rows[part]
+                values = torch.addcmul(shift, given, factor, out=given if given.dtype == shift.dtype else None)
                 if skips is not None:
                     values += skips[part]
-                rows[part] = F.leaky_relu_(values, slope)
+                F.leaky_relu_(values, slope)
+                if values is not given:
+                    given.copy_(values)
         y = x.detach()  # and not marked as overwritten, which costs copies where x is a view
         ctx.save_for_backward(y, skip, torch.stack(scales))
         ctx.slope = slope
