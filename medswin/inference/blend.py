@@ -19,7 +19,10 @@ from medswin.errors import ShapeError
 Box = tuple[slice, slice, slice]
 Index = tuple[int, int, int]
 
-AT_ONCE = 2**20  # values of some channels of a window: what stays in a processor's cache while they pass all axes
+# Values of some channels of a window: what stays in a processor's cache while they pass all axes. Blending 105 classes
+# over 240 x 240 x 240 voxels is 40,000 passes over so many values at the speed of that cache; parts that fit into
+# nearer caches (2**15 to 2**19 values, tried on two cores) took 1.1 to 2 times as long, since calls outweigh the gain.
+AT_ONCE = 2**20
 
 
 class Blend:
