@@ -18,6 +18,7 @@ from medswin.errors import ConfigError, MedswinError
 from medswin.io import read_json, read_unlabelled, write_json
 from medswin.io.dicom import Series
 from medswin.io.layouts import Case
+from medswin.io.private import SOURCES
 from medswin.networks import Encoder, Segmenter
 from medswin.networks import build as build_network
 from medswin.pretraining import MultiTask, PretrainTask, Views
@@ -189,7 +190,8 @@ def _prepare(
     if failed or channels is None:
         raise ConfigError(
             f"{len(failed)} scan(s) cannot be used: " + " | ".join(failed[:5]),
-            repair="repair these scans or take them out of the folder",
+            repair="repair these scans or take them out of the folder"
+            + (f"; {files.folder / SOURCES} says which files a series is" if isinstance(cases[0], Series) else ""),
         )
     return done, channels
 

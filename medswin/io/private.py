@@ -11,7 +11,8 @@ from medswin.errors import InputError
 from medswin.io.dicom.series import Series
 from medswin.io.files import read_bytes, replacing
 
-PRIVATE = ".private"
+PRIVATE = Path(".private")
+SOURCES = PRIVATE / "sources.json"
 _KEY_BYTES = 32
 
 
@@ -39,7 +40,7 @@ def keep_sources(folder: Path, series: Iterable[Series]) -> None:
         InputError: if it cannot be written.
     """
     found = {one.id: {"series": one.slices[0].series, "files": [str(path) for path in one.files]} for one in series}
-    _write(folder / PRIVATE / "sources.json", json.dumps(found, indent=1).encode())
+    _write(folder / SOURCES, json.dumps(found, indent=1).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

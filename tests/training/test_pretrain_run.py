@@ -247,6 +247,10 @@ def test_dicom_series_are_named_by_a_key_that_only_the_owner_reads(settings, dat
     others = [path for path in out.rglob("*") if path.is_file() and path not in private]
     assert not any(word in path.read_bytes() for path in others for word in (b"Muster", b"2.25.4711"))
     assert "Muster" not in " ".join(said)
+    (source / f"Muster{i // 2}").unlink()
+    with pytest.raises(ConfigError, match=r"series-.*\.private.sources\.json says which") as error:
+        run(settings, tmp_path / "other", data=source)
+    assert "Muster" not in str(error.value)
 
 
 def test_bad_scans_are_all_named_before_anything_is_trained(settings, tmp_path):
