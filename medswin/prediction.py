@@ -30,6 +30,9 @@ class OODResult:
         false_alarm_rate: share of scans like the training scans that will not be accepted.
         reasons: sentences in plain words: what is unusual and what to do.
         parts: score of each detector by its name.
+        expected_dice: the mean Dice that the structures are expected to have, and the ends of an interval that holds
+            it for nine in ten scans like the training scans; None where the model cannot tell, and on rejected scans,
+            where it would be extrapolation.
     """
 
     verdict: Verdict
@@ -40,6 +43,7 @@ class OODResult:
     false_alarm_rate: float = float("nan")
     reasons: tuple[str, ...] = ()
     parts: dict[str, float] = field(default_factory=dict)
+    expected_dice: tuple[float, float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, which has no NaN: a number that was not computed is null."""
@@ -49,9 +53,11 @@ class OODResult:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> OODResult:
         """The result that `to_json` gave; null becomes NaN."""
-        found = {key: math.nan if value is None else value for key, value in row.items()}
+        found: dict[str, Any] = {key: math.nan if value is None else value for key, value in row.items()}
         parts = {name: math.nan if score is None else score for name, score in row["parts"].items()}
-        return cls(**found | {"parts": parts, "reasons": tuple(row["reasons"])})
+        dice = row.get("expected_dice")
+        found |= {"parts": parts, "reasons": tuple(row["reasons"]), "expected_dice": tuple(dice) if dice else None}
+        return cls(**found)
 
 
 @dataclass(frozen=True)

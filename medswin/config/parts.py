@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from medswin.errors import ConfigError, MedswinError
 from medswin.inference import WindowInferer
 from medswin.io import people
 from medswin.networks import Segmenter
-from medswin.ood import DETECTORS
-from medswin.training.validation import Infer
+from medswin.ood import View, columns, is_output, parsed, row_layout
+from medswin.ood import build as build_detector
 from medswin.transforms import build_augmentation
 
 
@@ -41,17 +40,30 @@ def augmentation(config: Config) -> Compose:
     return build(build_augmentation, config.augmentation, patch_size=config.training.patch_size)
 
 
-def infer(config: Config) -> Infer:
-    """Window inference with the features that the OOD judge sees; the windows are the training patches by default."""
+def inferer(config: Config) -> WindowInferer:
+    """Window inference; the windows are the training patches by default."""
     window = config.window
-    inferer = WindowInferer(
+    return WindowInferer(
         window.roi_size or config.training.patch_size,
         overlap=window.overlap,
         mode=window.mode,
         mirror_axes=window.mirror_axes,
         device="cpu",
     )
-    return partial(inferer.with_features, stages=config.ood.stages)
+
+
+def view(config: Config) -> View:
+    """What the judge sees of a scan: what the config says, and the outputs that its detectors read."""
+    reads = [name for spec in config.ood.detectors for name in parsed(spec)[2]]
+    outputs = tuple(dict.fromkeys(name for name in reads if is_output(name)))
+    if "disagreement" in outputs and not config.window.mirror_axes:
+        raise ConfigError(
+            "disagreement compares mirrored passes, and the windows are not mirrored",
+            where="ood.detectors",
+            repair="set window.mirror_axes, or take disagreement out",
+        )
+    chosen = config.ood.model_dump(include={"stages", "grid", "kernel", "stride", "flat", "foreground"})
+    return View(**chosen, outputs=outputs, appearance=True, shape=True)
 
 
 def check(config: Config) -> None:
@@ -67,20 +79,23 @@ def check(config: Config) -> None:
     with naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
         built.train()(torch.empty(config.training.batch_size, 1, *config.training.patch_size, device="meta"))
     stages = len(built.encoder.channels)
-    if any(not -stages <= stage < stages for stage in config.ood.stages):
-        raise ConfigError(f"the network has the stages 0 to {stages - 1}, got {config.ood.stages}", where="ood.stages")
+    seen = config.ood.stages
+    if any(not -stages <= stage < stages for stage in seen):
+        raise ConfigError(f"the network has the stages 0 to {stages - 1}, got {seen}", where="ood.stages")
     with naming("augmentation"):
         augmentation(config)
     with naming("loss"):
         loss(config)
     with naming("window"):
-        infer(config)
-    width = sum(built.encoder.channels[stage] for stage in config.ood.stages)
-    noise = np.random.default_rng(0).normal(size=(2 * width, width))
-    for entry in config.ood.detectors:  # detectors check their parameters when they are fitted
+        inferer(config)
+    with naming("ood"):
+        shown = view(config)
+    layout = row_layout(shown, sum(built.encoder.channels[stage] for stage in seen) * shown.cells, ["1"], ["1"])
+    noise = np.random.default_rng(0).normal(size=(40, layout.width))
+    for spec in config.ood.detectors:  # detectors check their parameters when they are fitted
         with naming("ood.detectors"):
-            spec: Mapping[str, Any] = {"name": entry} if isinstance(entry, str) else entry
-            DETECTORS.build(spec["name"], **spec.get("params", {})).fit(noise)
+            name, params, reads = parsed(spec)
+            build_detector(name, **params).fit(columns(noise, layout, reads))
     with naming("data.group"):
         people([], config.data.group)
 

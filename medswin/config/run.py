@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from medswin.config import parts
 from medswin.config.init import check_start, start_from
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
+from medswin.inference.observe import observe
 from medswin.io import Dataset, people, read_dataset, read_json, write_json
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
@@ -34,8 +36,9 @@ MAY_CHANGE = (
     "training.stop_at_step",
     "training.key_images",
     "training.workers",
+    "ood",
 )
-"""What a resumed run may set anew: nothing that the weights or the verdict depend on."""
+"""What a resumed run may set anew: nothing that the weights depend on; the judge is fitted at the end."""
 
 
 def train(
@@ -98,9 +101,14 @@ def train(
             return None
         report("measuring the chosen weights and fitting the OOD judge")
         model, shown = _model(config, network, dataset, prints), progress_bar(progress, "cases")
-        finish(
-            network, cases, split, parts.infer(config), label_set, model, config.ood.model_dump(), files.package, shown
-        )
+        view = parts.view(config)
+        look = partial(observe, inferer=parts.inferer(config), classes=len(label_set) + 1, view=view)
+        ood = config.ood.model_dump()
+        judge = finish(network, cases, split, look, label_set, model, ood, view, files.package, shown)
+        if judge is not None:
+            tracker.metrics(
+                {f"ood/{name}": value for name, value in judge.figures().items()}, config.training.max_steps
+            )
         for path in (files.config, files.splits, files.fingerprint, files.package):
             tracker.artifact(path, "package" if path.is_dir() else "")
         status = "FINISHED"
@@ -131,7 +139,7 @@ def _fit(
     """Train the network; whether the run got to its end."""
     data = TrainingData([cases[c] for c in split.training], parts.augmentation(config), config.training)
     held_out = [cases[c] for c in split.validation]
-    validation = Validation(held_out, parts.infer(config), label_set, files.pictures, config.training.key_images)
+    validation = Validation(held_out, parts.inferer(config), label_set, files.pictures, config.training.key_images)
     loss = parts.loss(config)
     return fit(network, loss, config.training, data, validation, files, tracker, resume=resume, progress=progress)
 
@@ -242,6 +250,5 @@ def _model(config: Config, network: Segmenter, dataset: Dataset, prints: dict[st
         "preprocessing": config.preprocessing.to_json(),
         "channels": list(dataset.channel_names),
         "window": {**window, "roi_size": list(config.window.roi_size or config.training.patch_size)},
-        "ood_stages": list(config.ood.stages),
         "fingerprint": prints,
     }

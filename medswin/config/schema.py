@@ -11,7 +11,7 @@ from medswin.errors import ConfigError
 from medswin.labels import PALETTE, Code, Label, LabelSet
 from medswin.losses import LOSSES
 from medswin.networks import NETWORKS
-from medswin.ood import DETECTORS
+from medswin.ood import parsed
 from medswin.pretraining import TASKS
 from medswin.registry import Registry
 from medswin.training import PretrainRecipe, Recipe
@@ -81,21 +81,33 @@ class Window(Strict):
     mirror_axes: tuple[int, ...] = ()
 
 
+OF_SHAPE: dict[str, Any] = {"name": "ranges", "reads": ["shape"]}
+
+
 class OOD(Strict):
     """The judge: detectors by name, the share of usual scans that may be flagged, and the features that it sees.
 
-    ``stages`` counts the encoder's features; 0 is the image, -1 the bottleneck.
+    A detector is a name, or ``{name, params, reads}``. ``combine`` makes one score of several: ``max`` or ``fisher``.
+    ``stages`` counts the encoder's features; 0 is the image, -1 the bottleneck. For ``grid``, ``kernel``, ``stride``,
+    ``flat`` and ``foreground`` see `medswin.ood.View`. So many ``degraded`` copies of validation scans teach what Dice
+    to expect; 0 for no such estimate.
     """
 
-    detectors: list[str | dict[str, Any]] = Field(default=["mahalanobis", "knn"], min_length=1)
+    detectors: list[str | dict[str, Any]] = Field(default=["mahalanobis", "entropy", OF_SHAPE], min_length=1)
+    combine: Literal["max", "fisher"] = "fisher"
     false_alarm_rate: float = Field(default=0.05, gt=0, lt=1)
     stages: tuple[int, ...] = Field(default=(-1,), min_length=1)
+    grid: tuple[int, int, int] = (1, 1, 1)
+    kernel: int = Field(default=1, ge=1)
+    stride: int = Field(default=1, ge=1)
+    flat: bool = False
+    foreground: bool = False
+    degraded: int = Field(default=200, ge=0)
 
     def model_post_init(self, context: Any) -> None:
         """Check the detectors' names and parameters against the registry."""
-        for entry in self.detectors:
-            spec: dict[str, Any] = {"name": entry} if isinstance(entry, str) else entry
-            DETECTORS.check(str(spec.get("name")), dict(spec.get("params", {})))
+        for spec in self.detectors:
+            parsed(spec)
 
 
 class Tracking(Strict):

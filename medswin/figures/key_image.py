@@ -42,6 +42,7 @@ def key_image(
     known: bool = True,
     window: Window | None = None,
     reference_XYZ: NDArray[np.uint8] | None = None,
+    heat_XYZ: NDArray[np.float32] | None = None,
     panel_px: int = 360,
     title: str = "",
 ) -> KeyImage:
@@ -56,6 +57,7 @@ def key_image(
         known: False where the file stores no orientation: sides are printed as ``?`` and positions are left out.
         window: the grey window; by default the 0.5th to the 99.5th percentile.
         reference_XYZ: a second label map (a person's), drawn dashed in white.
+        heat_XYZ: a map from 0 to 1, laid over the grey values in green, stronger where it is higher.
         panel_px: length of the longest side shown.
         title: words for the top line; no name of a patient.
 
@@ -64,7 +66,7 @@ def key_image(
     """
     scene = set_scene(
         image_XYZ, labels_XYZ, affine, label_set, structure=structure, known=known, window=window,
-        reference_XYZ=reference_XYZ, panel_px=panel_px,
+        reference_XYZ=reference_XYZ, heat_XYZ=heat_XYZ, panel_px=panel_px,
     )  # fmt: skip
     heading = _heading(scene, structure or "whole field", title)
     return KeyImage(lay_out(scene, heading), " ".join(f"{heading}. {scene.pose.note}".split()), scene.slices)

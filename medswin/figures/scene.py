@@ -22,7 +22,7 @@ class Scene:
 
     Attributes:
         pose: how the stored grid lies in the patient.
-        image: (X, Y, Z) intensities in closest RAS+ axes; ``labels`` and ``reference`` likewise.
+        image: (X, Y, Z) intensities in closest RAS+ axes; ``labels``, ``reference`` and ``heat`` likewise.
         mask: (X, Y, Z) voxels of the structure that is shown.
         box: the part of the volume that is shown.
         panel_px: length of the longest side shown.
@@ -32,6 +32,7 @@ class Scene:
     image: NDArray[Any]
     labels: NDArray[np.uint8]
     reference: NDArray[np.uint8] | None
+    heat: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
     label_set: LabelSet
     window: Window
@@ -77,6 +78,7 @@ def set_scene(
     known: bool,
     window: Window | None,
     reference_XYZ: NDArray[np.uint8] | None,
+    heat_XYZ: NDArray[np.float32] | None,
     panel_px: int,
 ) -> Scene:
     """Turn a stored scan to its closest axes; a named structure is shown from nearby, None shows the whole field.
@@ -87,6 +89,8 @@ def set_scene(
     _same_shape("label map", labels_XYZ, image_XYZ)
     if reference_XYZ is not None:
         _same_shape("reference", reference_XYZ, image_XYZ)
+    if heat_XYZ is not None:
+        _same_shape("map of heat", heat_XYZ, image_XYZ)
     pose = Pose.of(image_XYZ.shape, affine, known=known)
     labels = pose.turn(labels_XYZ)
     mask = labels > 0 if structure is None else labels == _value(label_set, structure)
@@ -97,6 +101,7 @@ def set_scene(
         image=pose.turn(image_XYZ),
         labels=labels,
         reference=None if reference_XYZ is None else pose.turn(reference_XYZ),
+        heat=None if heat_XYZ is None else pose.turn(heat_XYZ),
         mask=mask,
         label_set=label_set,
         window=window or auto_window(image_XYZ),

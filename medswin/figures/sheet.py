@@ -12,6 +12,7 @@ from medswin.figures.scene import Scene
 from medswin.figures.window import to_gray
 
 BANNER = "Research use only. Not a medical device. Not for diagnosis."
+HEAT, HEAT_SHARE = (60, 220, 110), 0.6
 GUTTER_PX, LINE_PX, GAP_PX = 26, 20, 14
 _NARROWEST_PX, _PAD_PX, _SWATCH_PX = 520, 4, 34
 
@@ -64,6 +65,10 @@ def picture(scene: Scene, plane: Plane, index: int) -> NDArray[np.uint8]:
     width, height = scene.size_px(plane)
     gray = stretch(to_gray(scene.cut(scene.image, plane, index), scene.window), width, height, smooth=True)
     pixels = np.repeat(gray[..., None], 3, axis=2)
+    if scene.heat is not None:
+        levels = (255 * scene.cut(scene.heat, plane, index).clip(0, 1)).astype(np.uint8)
+        share = HEAT_SHARE * stretch(levels, width, height, smooth=True)[..., None] / 255
+        pixels = ((1 - share) * pixels + share * np.array(HEAT)).astype(np.uint8)
     labels = stretch(scene.cut(scene.labels, plane, index), width, height, smooth=False)
     paint_outlines(pixels, labels, scene.label_set)
     if scene.reference is not None:

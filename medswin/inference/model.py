@@ -15,7 +15,7 @@ from medswin.io.package import Package
 from medswin.io.scan import Scan
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
-from medswin.ood import Judge
+from medswin.ood import Judge, View
 from medswin.transforms import Preprocessing
 
 _REPAIR = "get the model package again, or update medswin"
@@ -32,7 +32,7 @@ class Model:
         label_set: the structures.
         channels: names of the image's channels.
         window: arguments of `WindowInferer`.
-        stages: of the encoder whose features the judge sees; -1 is the bottleneck.
+        view: what the judge sees.
         judge: None for a model that brings no detector.
     """
 
@@ -44,7 +44,7 @@ class Model:
     label_set: LabelSet
     channels: tuple[str, ...]
     window: dict[str, Any]
-    stages: tuple[int, ...]
+    view: View
     judge: Judge | None
 
     @classmethod
@@ -69,7 +69,7 @@ class Model:
                 LabelSet.from_json(described["labels"]),
                 tuple(map(str, described["channels"])),
                 window,
-                tuple(int(stage) for stage in described.get("ood_stages", (-1,))),
+                View.from_json(described.get("ood_view", {})),
                 judge,
             )
         except (MedswinError, KeyError, TypeError, ValueError) as error:

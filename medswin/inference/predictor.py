@@ -28,7 +28,7 @@ from medswin.inference.volume import Found, paint_volume
 from medswin.inference.windows import Tiling
 from medswin.io.package import read_package
 from medswin.io.scan import Scan
-from medswin.ood import not_checked
+from medswin.ood import not_checked, row
 from medswin.prediction import OODResult, Prediction
 
 STITCH_SHARE = 0.5  # of a GPU's free memory that blended logits may take; more is put together on the CPU
@@ -83,6 +83,16 @@ class Predictor:
             torch.set_num_threads(threads)
         self.network = model.network.to(self.device)
         self.window = {**model.window, "mirror_axes": _mirror_axes(model, mirror)}
+        if (
+            model.judge
+            and model.view.outputs
+            and self.window["mirror_axes"] != tuple(model.window.get("mirror_axes", ()))
+        ):
+            raise ConfigError(
+                "mirroring changes what this model's verdict rests on, and its limit was set without that",
+                where="mirror",
+                repair="leave --mirror and --no-mirror out",
+            )
         self.inferer = WindowInferer(**self.window, sw_device=self.device)
         once = {**self.window, "overlap": 0.0, "mirror_axes": ()}
         self.quick = WindowInferer(**once, sw_device=self.device)
@@ -121,9 +131,10 @@ class Predictor:
         """The other half."""
         started = time.perf_counter()
         scan, looked_at, slices = prepared.scan, prepared.looked_at, prepared.slices
-        labels, found = self.segment(prepared)
+        inside, found = self.segment(prepared)
+        labels = inside
         if slices is not None:
-            inside, labels = labels, np.zeros(scan.shape, dtype=np.uint8)
+            labels = np.zeros(scan.shape, dtype=np.uint8)
             labels[slices] = inside
         said = self.settings(prepared.box) | {
             "input_sha256": prepared.sha256,
@@ -133,7 +144,7 @@ class Predictor:
             "seconds": round(prepared.seconds + time.perf_counter() - started, 2),
         }
         noticed = remarks(scan, self.model.label_set, quick=self.model.too_large(looked_at))
-        ood = self.verdict(looked_at, found.feature.numpy())
+        ood = self.verdict(prepared, inside, found.feature.numpy())
         region = None if slices is None else tuple((axis.start, axis.stop) for axis in slices)
         return Prediction(
             scan.case, labels, scan.grid.affine, self.model.label_set, ood, scan.findings + noticed, said, region
@@ -165,7 +176,7 @@ class Predictor:
                 painter,
                 plan,
                 device=self._blend_on(plan),
-                stages=self.model.stages,
+                view=self.model.view,
                 skip_air=self.skip_air,
             )
         if not (torch.isfinite(found.feature).all() and painter.finite):
@@ -178,13 +189,14 @@ class Predictor:
         limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
         tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
         copies = 2 if tiling.padded != tiling.shape else 1
+        watched = 4 * (painter.channels + 1) * prod(tiling.roi) if self.model.view.outputs else 0
         windows = inferer.sw_batch_size if self.device.type == "cuda" else 1  # more gain CPUs nothing and take memory
         plan = make_plan(
             tiling,
             painter.channels,
             self.network.decoder.out_channels,
             windows,
-            self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes,
+            self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes + watched,
             limit,
             exact=painter.halo == 0,
             mirrored=bool(inferer.mirror_axes),
@@ -198,11 +210,20 @@ class Predictor:
             )
         return plan
 
-    def verdict(self, scan: Scan, feature: NDArray[np.float32]) -> OODResult:
-        """Whether the model can be trusted on a scan with this feature."""
+    def verdict(self, prepared: Prepared, labels: NDArray[np.uint8], told: NDArray[np.float32]) -> OODResult:
+        """Whether the model can be trusted on a scan of which a pass has told this."""
         if self.model.judge is None:
             return not_checked()
-        return self.model.judge.judge(feature, {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm})
+        return self.model.judge.judge(self.row(prepared, labels, told), geometry(prepared.looked_at))
+
+    def row(self, prepared: Prepared, labels: NDArray[np.uint8], told: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the judge sees of a scan, see `medswin.ood.row`."""
+        scan, values = prepared.looked_at, [part.value for part in self.model.label_set]
+        image, affine = prepared.image, np.asarray(prepared.image.affine)
+        if self.model.view.shape and not (labels.shape == image.shape[1:] and np.allclose(scan.grid.affine, affine)):
+            on_scan = MetaTensor(torch.from_numpy(labels[None]).float(), affine=scan.grid.affine)
+            labels = self.model.preprocessing.label(on_scan).numpy()[0].astype(np.uint8)  # as in training
+        return row(self.model.view, told, image.numpy(), geometry(scan), labels, affine, values)
 
     def settings(self, box: Box | None = None) -> dict[str, Any]:
         """What a prediction depends on beside the scan, as JSON."""
@@ -222,6 +243,11 @@ class Predictor:
             return torch.device("cpu")
         free, _ = torch.cuda.mem_get_info(self.device)
         return self.device if plan.bytes < STITCH_SHARE * free else torch.device("cpu")
+
+
+def geometry(scan: Scan) -> dict[str, tuple[float, float, float]]:
+    """Field of view and spacing of a scan in mm, per RAS axis."""
+    return {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm}
 
 
 def _mirror_axes(model: Model, mirror: bool | None) -> tuple[int, ...]:

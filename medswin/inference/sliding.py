@@ -15,6 +15,7 @@ from medswin.inference.body import body_windows
 from medswin.inference.stitch import FeaturePool, parts, unpart
 from medswin.inference.sweep import Sweep
 from medswin.inference.windows import MODES, Tiling, importance
+from medswin.ood import View
 
 PADDINGS = ("constant", "reflect", "replicate", "circular")
 # Arguments of MONAI's inferer that only change how it works inside, with the values that ask for nothing else of us.
@@ -122,7 +123,7 @@ class WindowInferer(Inferer):
         inputs: Tensor,
         segmenter: EncodesAndDecodes,
         *,
-        stages: Sequence[int] = (-1,),
+        view: View | None = None,
         device: torch.device | str | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Logits and pooled features from one pass: the encoder runs once per window (and per mirrored pass).
@@ -130,21 +131,22 @@ class WindowInferer(Inferer):
         Args:
             inputs: (B, C, *spatial).
             segmenter: a network with ``encode`` and ``decode``.
-            stages: which of the features that ``encode`` returns to pool; -1 is the bottleneck.
+            view: which of the features that ``encode`` returns to pool, and how; the bottleneck's mean where None.
             device: where the logits are put together; the inferer's own where None.
 
         Returns:
-            Logits (B, K, *spatial), and features (B, F) float32: the mean of each stage's feature over the windows that
-            hold any of the body (`body_windows`), see `FeaturePool`, one stage after the other. Mirrored passes
-            contribute to the logits only.
+            Logits (B, K, *spatial), and features (B, F) float32: of each stage those of the windows that hold any of
+            the body (`body_windows`), pooled by `FeaturePool`, one stage after the other. Mirrored passes contribute
+            to the logits only.
         """
         sweep = self.sweep(inputs, device or self.device)
-        pools = [FeaturePool(sweep.tiling, len(inputs)) for _ in stages]
+        view = View() if view is None else view
+        pools = [FeaturePool(sweep.tiling, len(inputs), view, sweep.image) for _ in view.stages]  # type: ignore[arg-type]
         bodies = [body_windows(image, sweep.tiling) for image in sweep.image]
         for places, windows in sweep.batches():
             features = segmenter.encode(windows)
             held = [i for i, (scan, start) in enumerate(places) if start in bodies[scan]]
-            for pool, stage in zip(pools, stages, strict=True):
+            for pool, stage in zip(pools, view.stages, strict=True):
                 pool.add([places[i] for i in held], features[stage][held])
             logits: dict[Hashable, Tensor] = {0: segmenter.decode(features)}
             sweep.add(places, self.mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))}))

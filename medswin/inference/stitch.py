@@ -6,10 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from medswin.errors import ShapeError
-from medswin.inference.windows import Shape, Tiling
+from medswin.inference.windows import Shape, Tiling, overlaps
+from medswin.ood import View
+from medswin.transforms.foreground import CELL, body_cells
 
 Place = tuple[int, Shape]
 """A window: which scan of the batch, and its first voxel on the padded scan."""
@@ -58,28 +61,71 @@ class Canvas:
 
 
 class FeaturePool:
-    """Mean feature of each scan over all cells of all windows, a cell counting by its share inside the scan.
+    """Features of each scan, gathered from all windows into the parts of a fixed grid over the scan.
 
-    A cell is the block of voxels that one position of the feature stands for. Padding is thus never pooled, and a
-    window counts by how many of its cells lie in the scan.
+    A cell is the block of voxels that one position of a feature map stands for. A part's feature is the mean over the
+    cells, each counting by its share inside the part; padding lies in none. A part that gets nothing, as it holds air
+    alone, gets the mean over the scan.
+
+    Args:
+        tiling: where windows lie.
+        batch: scans in the batch.
+        view: grid, pooling over its parts, and whether cells count by their share of the body; one part where None.
+        images: the scans (C, D, H, W), for the body.
     """
 
-    def __init__(self, tiling: Tiling, batch: int) -> None:
-        self.tiling = tiling
+    def __init__(self, tiling: Tiling, batch: int, view: View | None = None, images: Sequence[Tensor] = ()) -> None:
+        self.tiling, self.view = tiling, view or View()
+        axes = len(tiling.shape)
+        self.grid = self.view.grid if axes == len(self.view.grid) else (1,) * axes
+        self.bodies = [body_cells(image).float() for image in images] if self.view.foreground and axes == 3 else None
         self.sums: list[Tensor | float] = [0.0] * batch
-        self.cells = [0.0] * batch
+        self.cells: list[Tensor | float] = [0.0] * batch
 
     def add(self, places: Sequence[Place], features: Tensor) -> None:
         """Add the features (N, F, *cells) of N windows."""
         for (scan, start), feature in zip(places, features.float(), strict=True):
-            share = self.tiling.share_inside(start, feature.shape[1:]).to(feature.device)
-            total = (feature * share).flatten(1).sum(1)
-            self.sums[scan] = self.sums[scan] + total.double()  # so that the order of the windows does not tell
-            self.cells[scan] += float(share.sum())
+            shares = self.tiling.shares(start, feature.shape[1:], self.grid)
+            weight = (
+                torch.ones(feature.shape[1:]) if self.bodies is None else self._body(scan, start, feature.shape[1:])
+            )
+            weight = weight.to(feature.device)
+            # in double precision, so that the order of the windows does not tell
+            self.sums[scan] = self.sums[scan] + _gathered(feature * weight, shares).double()
+            self.cells[scan] = self.cells[scan] + _gathered(weight[None], shares).double()
 
     def result(self) -> Tensor:
-        """(B, F) float32."""
-        return torch.stack([torch.as_tensor(s) / n for s, n in zip(self.sums, self.cells, strict=True)]).float()
+        """(B, F * view.cells) float32: channel after channel, the parts of each in their order."""
+        return torch.stack([self._pooled(*scan) for scan in zip(self.sums, self.cells, strict=True)])
+
+    def _pooled(self, sums: Tensor | float, cells: Tensor | float) -> Tensor:
+        if not isinstance(sums, Tensor) or not isinstance(cells, Tensor):
+            raise RuntimeError("features are asked for before any window came")
+        whole = (sums.flatten(1).sum(1) / cells.sum()).reshape(-1, *(1 for _ in self.grid))
+        means = torch.where(cells > 1e-6, sums / cells.clamp_min(1e-6), whole).float()
+        if len(self.grid) == 3:
+            means = F.avg_pool3d(means[None], self.view.kernels, self.view.strides)[0]
+        return means.flatten()
+
+    def _body(self, scan: int, start: Shape, cells: Sequence[int]) -> Tensor:
+        """Share of the body in each cell of a window."""
+        if self.bodies is None:
+            raise RuntimeError("cells are not weighed by the body")
+        body, found = self.bodies[scan], []
+        inside = zip(start, self.tiling.roi, cells, self.tiling.scan, body.shape, strict=True)
+        for first, size, count, inner, blocks in inside:
+            edges = first + torch.arange(count + 1) * (size / count)
+            borders = (inner.start + torch.arange(blocks + 1) * CELL).clamp(max=inner.stop)
+            found.append(overlaps(borders.float(), edges) / (size / count))
+        return _gathered(body[None].cpu(), found)[0]
+
+
+def _gathered(values: Tensor, shares: Sequence[Tensor]) -> Tensor:
+    """(F, *cells) summed into (F, *parts), axis after axis."""
+    with torch.autocast(values.device.type, enabled=False):
+        for share in shares:  # the first axis of the cells goes, and its parts come last
+            values = torch.tensordot(values, share.to(values.device), dims=([1], [0]))
+    return values
 
 
 def parts(output: Any) -> dict[Hashable, Tensor]:

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from medswin.inference.blend import Blend, Box, Index
 from medswin.inference.body import body_windows
-from medswin.inference.paint import Painter
+from medswin.inference.confidence import Confidence
+from medswin.inference.paint import Painter, Sums
 from medswin.inference.plan import Plan
 from medswin.inference.sliding import EncodesAndDecodes, WindowInferer
 from medswin.inference.stitch import FeaturePool
 from medswin.inference.sweep import Sweep
 from medswin.inference.windows import Shape
+from medswin.ood import View
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Found:
     """What a pass over a volume gives beside labels.
 
     Attributes:
-        feature: pooled features, float32, on the CPU.
+        feature: pooled features, and after them the outputs that the view takes, float32, on the CPU.
         skipped: share of the windows that hold no body and were left out, 0 to 1.
     """
 
@@ -38,7 +40,7 @@ def paint_volume(
     painter: Painter,
     plan: Plan,
     *,
-    stages: Sequence[int] = (-1,),
+    view: View | None = None,
     skip_air: bool = True,
     device: torch.device | str | None = None,
 ) -> Found:
@@ -53,22 +55,25 @@ def paint_volume(
         inferer: its windows.
         painter: takes the blocks.
         plan: for the tiling of this image by this inferer.
-        stages: of the features to pool; -1 is the bottleneck; none for no features.
+        view: of the features and the outputs; None for none of them.
         skip_air: leave windows out that hold no body; what only they hold becomes background.
         device: where logits are blended; the image's where None.
     """
     sweep = inferer.sweep(image_CDHW[None], device)
     body = body_windows(image_CDHW, sweep.tiling)
     run = body if skip_air else frozenset(sweep.tiling.starts)
-    pools = [FeaturePool(sweep.tiling, 1) for _ in stages]
+    stages = view.stages if view else ()
+    pools = [FeaturePool(sweep.tiling, 1, view, [image_CDHW]) for _ in stages]
+    doubt = Confidence(view.outputs) if view and view.outputs else None
     pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
     for strip in plan.strips:
-        for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages):
+        for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages, doubt):
             if start in body and start not in pooled:
                 pooled.add(start)
                 for pool, feature in zip(pools, features, strict=True):
                     pool.add([(0, start)], feature[None])
-    feature = torch.cat([pool.result() for pool in pools], dim=1)[0] if pools else torch.empty(0)
+    found = [pool.result()[0].cpu() for pool in pools] + ([doubt.result().float()] if doubt else [])
+    feature = torch.cat(found) if found else torch.empty(0)
     return Found(feature.float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
 
 
@@ -81,6 +86,7 @@ def _paint_strip(
     strip: tuple[int, int],
     run: frozenset[Shape],
     stages: Sequence[int],
+    doubt: Confidence | None,
 ) -> Iterator[tuple[Shape, list[Tensor]]]:
     """Paint a strip, and give the start and the features of each window that ran."""
     starts = plan.starts(sweep.tiling, strip, painter.halo)
@@ -88,14 +94,18 @@ def _paint_strip(
     blend = Blend(starts, sweep.weights.to(sweep.device), painter.channels, plan.order, wanted)
     pads = [before for before, _ in sweep.tiling.pads]
     outer, row = plan.order[0], -1
-    for window, start, logits, features in _outputs(sweep, segmenter, inferer, blend, plan.windows, run, stages):
+    for window, start, logits, features in _outputs(sweep, segmenter, inferer, blend, plan.windows, run, stages, doubt):
         d, h, w = (slice(b.start - pad, b.stop - pad) for b, pad in zip(blend.box(window), pads, strict=True))
         if window[outer] != row:
             if row >= 0:
                 painter.finish()
             row = window[outer]
-            painter.start(_part(sweep, plan, strip, (d, h, w)[outer]), outer)
-        painter.block((d, h, w), blend.add(window, logits))
+            part = _part(sweep, plan, strip, (d, h, w)[outer])
+            painter.start(part, outer)
+        sums = blend.add(window, logits)
+        painter.block(
+            (d, h, w), _watched(sums, (d, h, w), part, painter.channels, doubt) if doubt and doubt.of_logits else sums
+        )
         if features:
             yield start, features
         del logits, features  # not to be held while the next window runs
@@ -110,6 +120,7 @@ def _outputs(
     at_once: int,
     run: frozenset[Shape],
     stages: Sequence[int],
+    doubt: Confidence | None,
 ) -> Iterator[tuple[Index, Shape, Tensor | None, list[Tensor]]]:
     """Each window with its start, logits and features, in the order of the blend; None and [] where it does not run."""
     waiting: list[tuple[Index, Shape]] = []
@@ -124,13 +135,36 @@ def _outputs(
             windows = sweep.cut([(0, start) for start in running])
             features = segmenter.encode(windows)
             logits: dict[Hashable, Tensor] = {0: segmenter.decode(features)}
+            plain = logits
             logits = inferer.mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))})
+            new = [i for i, start in enumerate(running) if start not in doubt.compared] if doubt else []
+            if doubt and "disagreement" in doubt.wanted and new:
+                doubt.compared.update(running)  # a window on the border of two strips runs twice and counts once
+                doubt.compare(plain[0][new], logits[0][new])
             made = iter([(logits[0][i], [features[stage][i] for stage in stages]) for i in range(len(running))])
-            del windows, features, logits
+            del windows, features, logits, plain
         for index, start in waiting:
             yield (index, start, *(next(made) if start in run else (None, [])))
         del made
         waiting = []
+
+
+def _watched(sums: Sums, box: Box, part: Box, channels: int, doubt: Confidence) -> Sums:
+    """The same sums; what of them lies inside of the part is shown to ``doubt`` before the first is handed on."""
+    held: Tensor | None = None
+    places: list[slice] = []
+    for place, values in sums:
+        held = values.new_empty((channels + 1, *values.shape[1:])) if held is None else held
+        held[place] = values
+        places.append(place)
+    if held is None:
+        return
+    spans = zip(box, part, strict=True)
+    inside = [slice(max(b.start, p.start) - b.start, min(b.stop, p.stop) - b.start) for b, p in spans]
+    if all(axis.start < axis.stop for axis in inside):
+        block = held[(slice(None), *inside)]
+        doubt.add(block[:-1], block[-1])
+    yield from ((place, held[place]) for place in places)
 
 
 def _part(sweep: Sweep, plan: Plan, strip: tuple[int, int], rows: slice) -> Box:

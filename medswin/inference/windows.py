@@ -134,19 +134,27 @@ class Tiling:
         """Where the window that begins at ``start`` lies on the padded scan."""
         return tuple(slice(first, first + size) for first, size in zip(start, self.roi, strict=True))
 
-    def share_inside(self, start: Shape, cells: Sequence[int]) -> Tensor:
-        """How much of each cell of a window lies in the scan rather than in its padding.
+    def shares(self, start: Shape, cells: Sequence[int], parts: Sequence[int]) -> tuple[Tensor, ...]:
+        """How much of each cell of a window lies in each part of the scan, per axis; its padding is in none.
 
         Args:
             start: first voxel of the window.
             cells: into how many equal cells the window is cut along each axis: the shape of a feature map.
+            parts: into how many equal parts the scan is cut along each axis.
 
         Returns:
-            Shares of shape ``cells``, float32, in [0, 1].
+            Per axis shares of shape (cells, parts), float32, in [0, 1]; the share of a box is their product.
         """
-        shares = torch.ones(())
-        for first, size, count, scan in zip(start, self.roi, cells, self.scan, strict=True):
+        made = []
+        for first, size, count, scan, into in zip(start, self.roi, cells, self.scan, parts, strict=True):
             edges = first + torch.arange(count + 1) * (size / count)
-            held = edges.clamp(scan.start, scan.stop).diff()
-            shares = shares[..., None] * (held / (size / count))
-        return shares
+            borders = scan.start + torch.arange(into + 1) * ((scan.stop - scan.start) / into)
+            made.append(overlaps(edges, borders) / (size / count))
+        return tuple(made)
+
+
+def overlaps(edges: Tensor, borders: Tensor) -> Tensor:
+    """Lengths that intervals share: (n + 1,) and (m + 1,) rising ends -> (n, m)."""
+    low = torch.maximum(edges[:-1, None], borders[None, :-1])
+    high = torch.minimum(edges[1:, None], borders[None, 1:])
+    return (high - low).clamp_min(0)

@@ -8,19 +8,32 @@ accept, review or reject and the reasons in plain words. Stored as JSON and tens
 from medswin.ood.calibration import Calibration
 from medswin.ood.contract import OODDetector
 from medswin.ood.detectors import DETECTORS, build
+from medswin.ood.expected import ExpectedDice
 from medswin.ood.geometry import GeometryRange
 from medswin.ood.judge import Judge, not_checked
 from medswin.ood.knn import KNearestNeighbors
 from medswin.ood.mahalanobis import Mahalanobis
+from medswin.ood.row import layout as row_layout
+from medswin.ood.row import row
+from medswin.ood.scale import parsed
+from medswin.ood.view import Layout, View, columns, is_output
 
 __all__ = [
     "DETECTORS",
     "Calibration",
+    "ExpectedDice",
     "GeometryRange",
     "Judge",
     "KNearestNeighbors",
+    "Layout",
     "Mahalanobis",
     "OODDetector",
+    "View",
     "build",
+    "columns",
+    "is_output",
     "not_checked",
+    "parsed",
+    "row",
+    "row_layout",
 ]

@@ -69,8 +69,12 @@ class Calibration:
 
     def limit(self, rate: float) -> float:
         """The largest calibration score whose p-value is above ``rate``: scans up to it are accepted."""
-        above = [score for score in self.scores if self.p_value(float(score)) > rate]
-        return float(above[-1]) if above else -math.inf
+        from_top = np.cumsum(self.weights[::-1])[::-1]
+        first_equal = np.searchsorted(self.scores, self.scores, side="left")
+        # a hair of rounding must not tell: at the border `p_value` decides
+        likely = np.flatnonzero((1 + from_top[first_equal]) / (self.people + 1) > rate - 1e-9)[::-1]
+        found = next((i for i in likely if self.p_value(float(self.scores[i])) > rate), None)
+        return -math.inf if found is None else float(self.scores[found])
 
     @property
     def middle(self) -> float:

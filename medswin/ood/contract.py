@@ -29,13 +29,17 @@ class OODDetector(ABC):
     kept in attributes that end in ``_``; fitting again forgets all of them. All arithmetic is float64.
 
     A subclass writes ``_fit`` and ``_score``, names in ``saved`` the fitted arrays and integers that make up its
-    state, and may rebuild the rest in ``_restore``.
+    state, and may rebuild the rest in ``_restore``. ``reads`` names the parts of a scan's row that it is meant for
+    (`medswin.ood.view`). Both may follow from the constructor's arguments.
 
     Attributes:
+        unbounded: whether the score grows without end in whatever direction a scan's features move away.
         width_: D, the number of features that the detector was fitted on.
     """
 
-    saved: ClassVar[tuple[str, ...]] = ()
+    saved: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("features",)
+    unbounded: ClassVar[bool] = True
     width_: int
 
     @abstractmethod
@@ -101,13 +105,13 @@ class OODDetector(ABC):
         Raises:
             PackageError: if an array is missing.
         """
-        missing = [name for name in ("width_", *cls.saved) if name not in arrays]
+        detector = cls(**params)
+        missing = [name for name in ("width_", *detector.saved) if name not in arrays]
         if missing:
             raise PackageError(
                 f"the stored {cls.__name__} lacks {', '.join(missing)}", repair="get the model package again"
             )
-        detector = cls(**params)
-        for name in cls.saved:
+        for name in detector.saved:
             setattr(detector, name, np.array(arrays[name], order="C"))
         detector.width_ = int(arrays["width_"])
         detector._restore()

@@ -68,6 +68,16 @@ class GeometryRange:
         fovs, spacings = zip(*map(sizes, geometries), strict=True)
         return cls(Range.of(fovs), Range.of(spacings), factor)
 
+    def widened(self, geometries: Sequence[Geometry]) -> GeometryRange:
+        """With the sizes of more scans; errors as of `fit`."""
+        return GeometryRange.fit([*self.corners, *geometries], self.factor)
+
+    @property
+    def corners(self) -> list[dict[str, Triple]]:
+        """The smallest and the largest sizes, as if they were two scans'."""
+        ends = ((self.fov_mm.low, self.spacing_mm.low), (self.fov_mm.high, self.spacing_mm.high))
+        return [{"fov_mm": fov, "spacing_mm": spacing} for fov, spacing in ends]
+
     def unlike(self, geometry: Geometry) -> tuple[str, ...]:
         """What is unlike the training scans, in words with the repair; empty if nothing is.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,13 +13,19 @@ from numpy.typing import ArrayLike
 
 from medswin.errors import ConfigError, InputError, PackageError, ShapeError
 from medswin.ood import words
+from medswin.ood.appearance import SIZES
 from medswin.ood.calibration import Calibration
 from medswin.ood.contract import Features, as_features
+from medswin.ood.expected import ExpectedDice
 from medswin.ood.geometry import Geometry, GeometryRange
-from medswin.ood.scale import Scaled, Spec, fit_scaled, from_tensors, to_tensors
+from medswin.ood.reference import Reference, order_of
+from medswin.ood.scale import CAP, Scaled, Spec, fit_scaled, from_tensors, to_tensors
+from medswin.ood.view import FEATURES, Layout
 from medswin.prediction import OODResult, Verdict
 
-FORMAT_VERSION = 1
+Combine = Literal["max", "fisher"]
+
+FORMAT_VERSION = 2
 DEFAULT_DETECTORS: tuple[Spec, ...] = ("mahalanobis", "knn")
 UNLIKE = 1e6
 """Score of a scan whose sizes are unlike the training scans: above all that a detector can give."""
@@ -28,10 +35,11 @@ UNLIKE = 1e6
 class Judge:
     """Says whether a scan is one that the model can be trusted on: accept, review or reject.
 
-    A scan's score is the largest of its detectors' scores on their common scale (`medswin.ood.scale`), or `UNLIKE`
-    where its field of view or spacing is unlike the training scans (`medswin.ood.geometry`). Calibration scans are
-    scored by the same rule, sizes included, and one p-value is taken of that one score, so that the rate of false
-    alarms holds for all parts together.
+    A scan's score is the largest of its detectors' scores on their common scale (``combine="max"``), or their mean
+    surprise, -log of the p-value among training scans (``"fisher"``, `medswin.ood.scale`). It is `UNLIKE` where field
+    of view or spacing are unlike the training scans (`medswin.ood.geometry`). Calibration scans are scored by the same
+    rule, sizes included, and one p-value is taken of that one score, so that the rate of false alarms holds for all
+    parts together.
 
     **accept** if the p-value is above the rate in force, else **review**, or **reject** if the sizes are unlike or
     the score is far. The rate in force is ``false_alarm_rate``, or the smallest p-value that the calibration can give
@@ -45,15 +53,21 @@ class Judge:
 
     Attributes:
         detectors: fitted detectors with their scales.
+        combine: how their scores become one.
+        reference: the training scans' rows, and how a row is laid out.
         geometry: sizes of the training scans.
         calibration: scores of the calibration people.
         false_alarm_rate: the rate that was asked for, in (0, 1).
+        expected: what Dice to expect; None where it was not learned.
     """
 
     detectors: tuple[Scaled, ...]
+    combine: Combine
+    reference: Reference
     geometry: GeometryRange
     calibration: Calibration
     false_alarm_rate: float
+    expected: ExpectedDice | None = None
 
     @classmethod
     def fit(
@@ -66,35 +80,48 @@ class Judge:
         train_geometry: Sequence[Geometry],
         calibration_geometry: Sequence[Geometry],
         detectors: Sequence[Spec] = DEFAULT_DETECTORS,
+        combine: Combine = "max",
+        layout: Layout | None = None,
         false_alarm_rate: float = 0.05,
     ) -> Judge:
         """Learn from training scans what is usual, and from held-out people where to draw the line.
 
         Args:
-            train_ND: (N, D) features of the training scans, of at least three people.
-            calibration_ND: (M, D) features of scans of other people, who were used for nothing else.
+            train_ND: (N, D) rows of the training scans (`medswin.ood.view`), of at least three people.
+            calibration_ND: (M, D) rows of scans of other people, who were used for nothing else.
             train_people, calibration_people: the person of each scan.
             train_geometry, calibration_geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of each scan.
-            detectors: registered names, or ``{"name": ..., "params": {...}}``.
+            detectors: registered names, or ``{"name": ..., "params": {...}, "reads": [...]}``.
+            combine: ``"max"`` or ``"fisher"``.
+            layout: parts of a row; None for features alone.
             false_alarm_rate: share of usual scans that may be flagged, in (0, 1).
 
         Raises:
             InputError: if a person is on both sides, a list has another length than its features, there are too few
                 people, or features are NaN or infinite.
             ShapeError: if the features are not tables of one width.
-            ConfigError: for no detector, an unknown one, or a rate outside (0, 1).
+            ConfigError: for no detector, an unknown one, one that reads what is not in a row, or a rate outside (0, 1).
         """
         train, held_out = as_features(train_ND), as_features(calibration_ND)
         _check_rows("training", train, train_people, train_geometry)
         _check_rows("calibration", held_out, calibration_people, calibration_geometry)
-        _check_plan(train_people, calibration_people, detectors, false_alarm_rate)
-        scaled = tuple(fit_scaled(spec, train, train_people) for spec in detectors)
+        _check_plan(train_people, calibration_people, detectors, combine, false_alarm_rate)
+        order = order_of(train)  # nothing that is stored tells in which order the scans came
+        train, train_people = train[order], [train_people[i] for i in order]
+        parts = Layout({FEATURES: train.shape[1]}) if layout is None else layout
+        if parts.width != train.shape[1]:
+            raise ShapeError(f"rows of {train.shape[1]} numbers do not fit the layout, which has {parts.width}")
+        scaled = tuple(fit_scaled(spec, train, train_people, parts) for spec in detectors)
         ranges = GeometryRange.fit(train_geometry)
         scores = [
-            UNLIKE if ranges.unlike(geometry) else max(part.score(feature_D) for part in scaled)
-            for feature_D, geometry in zip(held_out, calibration_geometry, strict=True)
+            UNLIKE
+            if ranges.unlike(geometry)
+            else combined(scaled, combine, [part.score(row, parts) for part in scaled])
+            for row, geometry in zip(held_out, calibration_geometry, strict=True)
         ]
-        return cls(scaled, ranges, Calibration.fit(np.array(scores), calibration_people), false_alarm_rate)
+        calibration = Calibration.fit(np.array(scores), calibration_people)
+        reference = Reference.of(train, train_people, parts)
+        return cls(scaled, combine, reference, ranges, calibration, false_alarm_rate)
 
     @property
     def rate(self) -> float:
@@ -108,11 +135,21 @@ class Judge:
         top = float(usual[-1]) if len(usual) else UNLIKE
         return top + max(top - self.calibration.middle, 1.0)
 
+    def figures(self) -> dict[str, float]:
+        """What was set on the calibration people, for a log of experiments."""
+        return {
+            "calibration_people": float(self.calibration.people),
+            "false_alarm_rate": self.rate,
+            "limit": self.calibration.limit(self.rate),
+            "middle": self.calibration.middle,
+            "far": self.far,
+        }
+
     def judge(self, feature_D: ArrayLike | torch.Tensor, geometry: Geometry) -> OODResult:
         """The verdict on one scan.
 
         Args:
-            feature_D: (D,) feature of the scan, taken as the training scans' were.
+            feature_D: (D,) row of the scan, taken as the training scans' were.
             geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of the scan, per RAS axis.
 
         Returns:
@@ -122,19 +159,38 @@ class Judge:
             ShapeError: if the feature has another width than those that the judge was fitted on.
             InputError: if the feature is NaN or infinite, or a size is not positive.
         """
-        feature = _one_row(feature_D)
-        parts = dict(zip(self._keys(), (part.score(feature) for part in self.detectors), strict=True))
+        row = _one_row(feature_D, self.reference.layout.width)
+        found = [part.score(row, self.reference.layout) for part in self.detectors]
+        parts = dict(zip(self._keys(), found, strict=True))
         unlike = self.geometry.unlike(geometry)
-        score = UNLIKE if unlike else max(parts.values())
+        score = UNLIKE if unlike else combined(self.detectors, self.combine, found)
         p_value, rate = self.calibration.p_value(score), self.rate
         verdict: Verdict = "accept" if p_value > rate else "reject" if unlike or score > self.far else "review"
         limit = self.calibration.limit(rate)
-        reasons = self._reasons(verdict, score, unlike)
-        return OODResult(verdict, score, limit, p_value, self.calibration.people, rate, reasons, parts)
+        unusual = self.reference.unusual(row) if verdict != "accept" else []
+        reasons = self._reasons(verdict, score, unlike, unusual)
+        expected = None if verdict == "reject" or self.expected is None else self.expected(self.summary(row))
+        return OODResult(verdict, score, limit, p_value, self.calibration.people, rate, reasons, parts, expected)
 
-    def _reasons(self, verdict: Verdict, score: float, unlike: tuple[str, ...]) -> tuple[str, ...]:
+    def summary(self, row_D: ArrayLike) -> Features:
+        """The few numbers of a row that `ExpectedDice` reads.
+
+        Each detector's score, how far the appearance and the shape of what was found lie outside of their ranges (all
+        as log(1 + s)), and the outputs of the network.
+        """
+        row, layout = np.asarray(row_D, dtype=np.float64), self.reference.layout
+        scores = [part.score(row, layout) for part in self.detectors] + self.reference.outside(row)
+        outputs = row[layout.place("outputs") if "outputs" in layout.parts else []]
+        return np.concatenate([np.log1p(np.maximum(scores, 0.0)), outputs])
+
+    def _reasons(
+        self, verdict: Verdict, score: float, unlike: tuple[str, ...], unusual: Sequence[str]
+    ) -> tuple[str, ...]:
         calibration, wanted = self.calibration, self.false_alarm_rate
         found = [*unlike] if unlike else [words.rank(calibration, score, verdict == "accept")]
+        more = [said for said in unusual if not (unlike and said.startswith(SIZES))]  # told with their repair already
+        if more:
+            found.append(words.unusual(more))
         if verdict == "reject" and not unlike:
             found.append(words.far())
         if 1 / (calibration.people + 1) > wanted:
@@ -159,12 +215,20 @@ class Judge:
             tensors |= to_tensors(arrays, f"detector.{i}")
         kept = self.calibration
         tensors |= to_tensors({"scores": kept.scores, "weights": kept.weights}, "calibration")
+        expected = None
+        if self.expected is not None:
+            expected, arrays = self.expected.to_parts()
+            tensors |= to_tensors(arrays, "expected")
+        tensors |= to_tensors({"rows": self.reference.rows, "people": self.reference.people}, "reference")
         return {
             "format_version": FORMAT_VERSION,
             "false_alarm_rate": self.false_alarm_rate,
             "calibration_people": kept.people,
             "geometry": self.geometry.to_json(),
+            "layout": self.reference.layout.to_json(),
+            "combine": self.combine,
             "detectors": rows,
+            "expected": expected,
         }, tensors
 
     @classmethod
@@ -178,7 +242,7 @@ class Judge:
         if version != FORMAT_VERSION:
             raise PackageError(
                 f"the detector part has format version {version!r}, this medswin reads {FORMAT_VERSION}",
-                repair="update medswin, or get the package again",
+                repair="update medswin, or make the package again with this one",
             )
         try:
             detectors = tuple(
@@ -188,7 +252,12 @@ class Judge:
             kept = from_tensors(tensors, "calibration")
             calibration = Calibration(kept["scores"], kept["weights"], int(row["calibration_people"]))
             ranges = GeometryRange.from_json(row["geometry"])
-            return cls(detectors, ranges, calibration, float(row["false_alarm_rate"]))
+            kept = from_tensors(tensors, "reference")
+            reference = Reference(kept["rows"], kept["people"], Layout.from_json(row["layout"]))
+            combine = _check_combine(row["combine"])
+            expected = row.get("expected")
+            line = ExpectedDice.from_parts(expected, from_tensors(tensors, "expected")) if expected else None
+            return cls(detectors, combine, reference, ranges, calibration, float(row["false_alarm_rate"]), line)
         except (ConfigError, KeyError, IndexError, TypeError, ValueError) as error:
             raise PackageError(
                 f"the detector part is damaged ({error})", repair="get the model package again"
@@ -203,12 +272,27 @@ def not_checked() -> OODResult:
     )
 
 
-def _one_row(feature_D: ArrayLike | torch.Tensor) -> Features:
+def combined(detectors: Sequence[Scaled], combine: Combine, scaled: Sequence[float]) -> float:
+    """One score of several: the largest, or the mean surprise brought to the same scale, 0 at 1/2 and 1 at 1/20."""
+    if combine == "max":
+        return max(scaled)
+    surprises = [part.surprise(score) for part, score in zip(detectors, scaled, strict=True)]
+    return min((float(np.mean(surprises)) - math.log(2)) / math.log(10), CAP)
+
+
+def _check_combine(combine: Any) -> Combine:
+    if combine not in get_args(Combine):
+        raise ConfigError(f"combine {combine!r} is not known", repair=f"use one of: {', '.join(get_args(Combine))}")
+    checked: Combine = combine
+    return checked
+
+
+def _one_row(feature_D: ArrayLike | torch.Tensor, width: int) -> Features:
     shape = tuple(feature_D.shape) if isinstance(feature_D, torch.Tensor) else np.shape(feature_D)
     if len(shape) != 1:
         raise ShapeError(f"one scan is judged at a time: its feature must have the shape (D,), got {shape}")
     row_1D = feature_D[None] if isinstance(feature_D, torch.Tensor) else np.asarray(feature_D)[None]
-    feature: Features = as_features(row_1D)[0]
+    feature: Features = as_features(row_1D, width)[0]
     return feature
 
 
@@ -223,8 +307,13 @@ def _check_rows(side: str, table_ND: Features, people: Sequence[Hashable], geome
 
 
 def _check_plan(
-    train_people: Sequence[Hashable], calibration_people: Sequence[Hashable], detectors: Sequence[Spec], rate: float
+    train_people: Sequence[Hashable],
+    calibration_people: Sequence[Hashable],
+    detectors: Sequence[Spec],
+    combine: str,
+    rate: float,
 ) -> None:
+    _check_combine(combine)
     shared = set(map(str, train_people)) & set(map(str, calibration_people))
     if shared:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, inv
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from medswin.errors import ConfigError, InputError
 from medswin.ood.contract import Features, OODDetector, is_count
 
+WIDEST = 4096
 Covariance = Literal["ledoit_wolf", "empirical"]
 
 
@@ -34,37 +35,65 @@ class Mahalanobis(OODDetector):
             however far a scan lies off in them.
         n_components: reduce to this many principal components first, learned on the training scans; at most N - 1
             and D of them are taken. None = no reduction.
+        woodland: invert the empirical covariance as it is and take the root of the absolute value, as Woodland et al.
+            published it: with fewer scans than features negative squares of a singular inverse are hidden so. To
+            compare with; ``covariance`` does not count, and features are standardised before PCA only, as theirs.
         standardize: bring every feature to mean 0 and variance 1 over the training scans first. Shrinkage then pulls
             towards independent features, each with its own spread; an invertible empirical covariance gives the same
             distances either way. A feature that is constant over the training scans is left unscaled.
     """
 
-    saved = ("center_", "whitening_")
     center_: Features
     whitening_: Features
+    precision_: Features
 
     def __init__(
-        self, covariance: Covariance = "ledoit_wolf", n_components: int | None = None, standardize: bool = True
+        self,
+        covariance: Covariance = "ledoit_wolf",
+        n_components: int | None = None,
+        standardize: bool = True,
+        woodland: bool = False,
     ) -> None:
         self.covariance = covariance
         self.n_components = n_components
         self.standardize = standardize
+        self.woodland = woodland
+
+    @property
+    def saved(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The middle and the whitening, or the middle, the projection and the inverse covariance."""
+        return ("center_", "whitening_", "precision_") if self.woodland else ("center_", "whitening_")
 
     def _fit(self, train_ND: Features) -> None:
         self._check_params()
-        scaler = StandardScaler(with_std=self.standardize).fit(train_ND)
-        # All steps are linear, so they fold into one matrix: scale, then project, then whiten.
-        to_space_DK = np.diag(1.0 / scaler.scale_) if self.standardize else np.eye(train_ND.shape[1])
+        wide = train_ND.shape[1]
+        if self.n_components is None and wide > WIDEST:
+            raise ConfigError(
+                f"a covariance of {wide} features is too large", repair="set n_components, for example to 32"
+            )
+        standardize = self.standardize and not (self.woodland and self.n_components is None)
+        scaler = StandardScaler(with_std=standardize).fit(train_ND)
+        scale_D = scaler.scale_ if standardize else np.ones(wide)
         self.center_ = np.asarray(scaler.mean_, dtype=np.float64)
         if self.n_components is not None:
             kept = min(self.n_components, len(train_ND) - 1, train_ND.shape[1])
-            pca = PCA(kept, svd_solver="full").fit((train_ND - self.center_) @ to_space_DK)
-            to_space_DK = to_space_DK @ pca.components_.T
-        covariance_KK = _covariance((train_ND - self.center_) @ to_space_DK, self.covariance)
-        self.whitening_ = np.ascontiguousarray(to_space_DK @ _whitening(covariance_KK))
+            pca = PCA(kept, svd_solver="full").fit((train_ND - self.center_) / scale_D)
+            to_space_DK = pca.components_.T / scale_D[:, None]
+        else:
+            to_space_DK = np.diag(1.0 / scale_D)
+        # All steps are linear, so they fold into one matrix: scale, then project, then whiten.
+        centred_NK = (train_ND - self.center_) @ to_space_DK
+        if self.woodland:
+            self.whitening_ = np.ascontiguousarray(to_space_DK)
+            self.precision_ = _inverse(np.atleast_2d(np.cov(centred_NK, rowvar=False)))
+        else:
+            whitening_KK = _whitening(_covariance(centred_NK, self.covariance))
+            self.whitening_ = np.ascontiguousarray(to_space_DK @ whitening_KK)
 
     def _score(self, features_ND: Features) -> Features:
         whitened = (features_ND - self.center_) @ self.whitening_
+        if self.woodland:
+            return np.asarray(np.sqrt(np.abs(((whitened @ self.precision_) * whitened).sum(axis=1))))
         return np.asarray(np.linalg.norm(whitened, axis=1))
 
     def _check_params(self) -> None:
@@ -80,6 +109,16 @@ def _covariance(centred_NK: Features, kind: Covariance) -> Features:
     if kind == "ledoit_wolf":
         return np.asarray(LedoitWolf(assume_centered=True).fit(centred_NK).covariance_)
     return np.atleast_2d(np.cov(centred_NK, rowvar=False))
+
+
+def _inverse(covariance_KK: Features) -> Features:
+    try:
+        return np.asarray(inv(covariance_KK))
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            "the covariance of the training features cannot be inverted",
+            repair="use covariance ledoit_wolf, or fewer n_components",
+        ) from error
 
 
 def _whitening(covariance_KK: Features) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from medswin.ood.calibration import Calibration
 
@@ -19,6 +20,11 @@ def rank(calibration: Calibration, score: float, accepted: bool) -> str:
 def far() -> str:
     """Said of a rejected scan."""
     return "far beyond every scan it was calibrated on: do not use the result"
+
+
+def unusual(found: Sequence[str]) -> str:
+    """What no training scan had, said of a scan that is not accepted."""
+    return f"what is unusual: {'; '.join(found)}"
 
 
 def too_few(people: int, wanted_rate: float, rate: float) -> str:

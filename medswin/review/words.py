@@ -78,9 +78,17 @@ def numbers(ood: OODResult) -> tuple[tuple[str, str], ...]:
         rows.append(("Limit set on", f"{ood.people} {'person' if ood.people == 1 else 'people'} kept out of training"))
     if math.isfinite(ood.false_alarm_rate):
         rows.append(("False alarms", _false_alarms(ood.false_alarm_rate)))
+    if ood.expected_dice is not None:
+        rows.append(("Expected Dice", dice_words(ood.expected_dice)))
     if ood.parts:
         rows.append(("By detector", ", ".join(f"{name} {score:.3g}" for name, score in ood.parts.items())))
     return tuple(rows)
+
+
+def dice_words(expected: tuple[float, float, float]) -> str:
+    """``"0.87 (0.80-0.91)"``: what the segmentation's Dice is expected to be, and where nine in ten lie."""
+    middle, low, high = expected
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def _p_value(ood: OODResult) -> str:

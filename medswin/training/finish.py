@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,11 +15,11 @@ from medswin.io import FORMAT_VERSION, write_package
 from medswin.labels import LabelSet
 from medswin.metrics import Scores, evaluate_case, summarise
 from medswin.networks import Segmenter
-from medswin.ood import Judge
+from medswin.ood import Judge, View, row_layout
 from medswin.training.card import model_card
 from medswin.training.data import PreparedCase
+from medswin.training.expected import Glance, Observe, with_expected_dice
 from medswin.training.split import Split
-from medswin.training.validation import Infer
 
 
 def round_to_half(network: Segmenter) -> dict[str, Tensor]:
@@ -30,33 +29,30 @@ def round_to_half(network: Segmenter) -> dict[str, Tensor]:
     return halves
 
 
-def look(
-    cases: Iterable[PreparedCase], network: Segmenter, infer: Infer, label_set: LabelSet
-) -> tuple[NDArray[np.float32], dict[str, dict[str, Scores]]]:
-    """Features (N, F) and metrics of each case, from one pass of inference."""
-    features, rows = [], {}
+def look(cases: Iterable[PreparedCase], glance: Glance) -> tuple[NDArray[np.float64], dict[str, dict[str, Scores]]]:
+    """Rows (N, D) for the judge and metrics of each case, from one pass of inference."""
+    rows, scores = [], {}
     for case in cases:
         image, label = case.load()
-        with torch.inference_mode():
-            logits, feature = infer(image.as_tensor()[None], network)
-        found = logits[0].argmax(0).to(torch.uint8).numpy()
+        row, found = glance(case, image)
+        rows.append(row)
         spacing = tuple(float(s) for s in np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0))
-        features.append(feature[0].float().cpu().numpy())
-        rows[case.id] = evaluate_case(found, label.numpy()[0], spacing, label_set)
-    return np.stack(features), rows
+        scores[case.id] = evaluate_case(found, label.numpy()[0], spacing, glance.label_set)
+    return np.stack(rows), scores
 
 
 def finish(
     network: Segmenter,
     cases: Mapping[str, PreparedCase],
     split: Split,
-    infer: Infer,
+    observe: Observe,
     label_set: LabelSet,
     model: Mapping[str, Any],
     ood: Mapping[str, Any],
+    view: View,
     folder: Path,
     bar: Callable[[list[PreparedCase]], Iterable[PreparedCase]] = iter,
-) -> None:
+) -> Judge | None:
     """Write the model package of a trained network.
 
     The judge is fitted on the training cases' features and calibrated on the calibration people. These chose nothing
@@ -65,20 +61,28 @@ def finish(
     Args:
         network: with the chosen weights, on the CPU.
         cases: every case of ``split`` by its id.
-        infer: window inference, the same that the package will use.
+        observe: window inference, the same that the package will use.
         model: ``model.json`` without what is known here: format version, medswin's version and the labels.
-        ood: ``detectors`` and ``false_alarm_rate`` of the judge; without calibration people no judge is fitted.
+        ood: ``detectors``, ``combine`` and ``false_alarm_rate`` of the judge, and how many ``degraded`` validation
+            scans teach what Dice to expect.
+        view: what the judge sees.
         folder: of the package.
         bar: wraps the list of cases, for a progress bar.
+
+    Returns:
+        The judge; None without calibration people.
     """
     state = round_to_half(network)
+    glance = Glance(network, observe, label_set, view)
     parts = {
-        name: look(bar([cases[c] for c in getattr(split, name)]), network, infer, label_set)
+        name: look(bar([cases[c] for c in getattr(split, name)]), glance)
         for name in ("training", "validation", "calibration")
         if getattr(split, name)
     }
-    ood_json, ood_tensors = None, None
+    judge, ood_json, ood_tensors = None, None, None
     if split.calibration:
+        others = row_layout(view, 0, model["channels"], label_set.names)
+        width = parts["training"][0].shape[1] - others.width
         judge = Judge.fit(
             parts["training"][0],
             parts["calibration"][0],
@@ -87,13 +91,17 @@ def finish(
             train_geometry=[cases[c].geometry for c in split.training],
             calibration_geometry=[cases[c].geometry for c in split.calibration],
             detectors=ood["detectors"],
+            combine=ood["combine"],
+            layout=row_layout(view, width, model["channels"], label_set.names),
             false_alarm_rate=ood["false_alarm_rate"],
         )
+        judge = with_expected_dice(judge, glance, cases, split, model["preprocessing"], ood["degraded"], bar)
         ood_json, ood_tensors = judge.to_parts()
     metrics = {name: summarise(rows, label_set, split.people) for name, (_, rows) in parts.items()}
     full = {
         "format_version": FORMAT_VERSION,
         **model,
+        "ood_view": view.to_json(),
         "labels": label_set.to_json(),
         "medswin_version": medswin.__version__,
     }
@@ -106,3 +114,4 @@ def finish(
         metrics=metrics,
         card=model_card(full, metrics, ood_json),
     )
+    return judge

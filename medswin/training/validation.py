@@ -18,8 +18,8 @@ from medswin.metrics import dice
 from medswin.networks import Segmenter
 from medswin.training.data import PreparedCase
 
-Infer = Callable[[Tensor, Segmenter], tuple[Tensor, Tensor]]
-"""(image (1, C, D, H, W), network) -> logits (1, classes, D, H, W) and bottleneck feature (1, F)."""
+Infer = Callable[[Tensor, Segmenter], Tensor]
+"""(image (1, C, D, H, W), network) -> logits (1, classes, D, H, W)."""
 
 
 class Validation:
@@ -46,7 +46,7 @@ class Validation:
         for i, case in enumerate(self.cases):
             image, label = case.load()
             with torch.inference_mode():
-                logits, _ = self.infer(image.as_tensor()[None].to(device), network)
+                logits = self.infer(image.as_tensor()[None].to(device), network)
             found = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
             truth = label.as_tensor()[0].numpy()
             rows.append([dice(found == part.value, truth == part.value) for part in self.label_set])

@@ -49,6 +49,8 @@ def test_fit_returns_the_detector_and_score_one_float64_per_scan(name: str) -> N
 @pytest.mark.parametrize("direction", [np.eye(6)[0], -np.eye(6)[5], np.array([1, -1, 1, -1, 1, -1]), -np.ones(6)])
 def test_the_farther_the_more_unusual(name: str, direction: np.ndarray) -> None:
     detector = build(name).fit(features())
+    if not detector.unbounded:
+        pytest.skip("a score of outputs, or one within an embedding, has a greatest value")
     usual = detector.score(features(20, seed=1)).max()
     near, far = detector.score(3.0 + np.outer([12.0, 120.0], direction))
     assert usual < near < far

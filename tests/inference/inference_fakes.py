@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from medswin.inference import Model
 from medswin.labels import LabelSet
-from medswin.ood import Judge
+from medswin.ood import Judge, View
 from medswin.transforms import Preprocessing
 
 # The 48 ways to store one volume: which axis comes where, and which way each runs.
@@ -50,7 +50,7 @@ def threshold_model(
         label_set=LabelSet.from_names(list(labels)),
         channels=tuple(channels),
         window=window or {"roi_size": [8, 8, 8], "overlap": 0.5, "mode": "gaussian", "mirror_axes": []},
-        stages=(-1,),
+        view=View(),
         judge=judge,
     )
 

@@ -7,6 +7,7 @@ import torch
 from inference_fakes import Threshold
 
 from medswin.inference import WindowInferer
+from medswin.ood import View
 
 
 @pytest.mark.parametrize(("mirror_axes", "passes"), [((), 1), ((0,), 2), ((0, 1, 2), 8)])
@@ -64,5 +65,61 @@ def test_stages_are_pooled_one_after_the_other() -> None:
     image, network = torch.rand(1, 1, 8, 8, 8), Threshold()
     inferer = WindowInferer((8, 8, 8))
     alone = inferer.with_features(image, network)[1]
-    both = inferer.with_features(image, network, stages=(0, -1))[1]
+    both = inferer.with_features(image, network, view=View(stages=(0, -1)))[1]
     torch.testing.assert_close(both, torch.cat([image.mean((2, 3, 4)), alone], dim=1))
+
+
+def test_a_grid_keeps_places_apart() -> None:
+    """Values 0 to 7 along an axis in windows of 4: halves are 1.5 and 5.5, whatever windows see of them."""
+    image = torch.arange(8.0).reshape(1, 1, 8, 1, 1)
+    for overlap in (0.0, 0.5, 0.75):
+        inferer = WindowInferer((4, 1, 1), overlap=overlap)
+        feature = inferer.with_features(image, Threshold(cell=1), view=View(grid=(2, 1, 1)))[1]
+        assert feature.shape == (1, 2)
+        torch.testing.assert_close(feature.sum(), torch.tensor(7.0))
+        assert feature[0, 0] < 2.5 < 4.5 < feature[0, 1]
+    torch.testing.assert_close(feature.new_tensor([1.5, 5.5]), _halves(image))
+
+
+def _halves(image: torch.Tensor) -> torch.Tensor:
+    view = View(grid=(2, 1, 1))
+    return WindowInferer((4, 1, 1), overlap=0.0).with_features(image, Threshold(cell=1), view=view)[1][0]
+
+
+def test_a_cell_on_a_border_of_the_grid_counts_for_both_sides() -> None:
+    """Three cells of two voxels, 1 2 4, in two parts of three voxels: (1 + 2 / 2) / 1.5 and (2 / 2 + 4) / 1.5."""
+    image = torch.tensor([1.0, 1, 2, 2, 4, 4]).reshape(1, 1, 6, 1, 1).expand(1, 1, 6, 2, 2)
+    feature = WindowInferer((6, 2, 2)).with_features(image, Threshold(), view=View(grid=(2, 1, 1)))[1]
+    torch.testing.assert_close(feature, torch.tensor([[2 / 1.5, 5 / 1.5]]))
+
+
+def test_average_pooling_over_the_grid_is_that_of_torch() -> None:
+    image = torch.rand(1, 2, 8, 8, 8)
+    inferer, network = WindowInferer((8, 8, 8)), Threshold(2)
+    plain = inferer.with_features(image, network, view=View(grid=(4, 4, 4)))[1].reshape(1, 2, 4, 4, 4)
+    for flat, kernel in ((False, 2), (True, (2, 2, 1))):
+        view = View(grid=(4, 4, 4), kernel=2, stride=1, flat=flat)
+        pooled = inferer.with_features(image, network, view=view)[1]
+        assert pooled.shape == (1, 2 * view.cells)
+        torch.testing.assert_close(pooled, torch.nn.functional.avg_pool3d(plain, kernel, 1).flatten(1))
+
+
+def test_scans_of_all_sizes_give_rows_of_one_length() -> None:
+    view = View(stages=(0, -1), grid=(2, 3, 2), kernel=2)
+    shapes = {
+        WindowInferer((8, 8, 8)).with_features(torch.rand(1, 1, *size), Threshold(), view=view)[1].shape
+        for size in ((5, 9, 4), (20, 8, 11), (8, 8, 8))
+    }
+    assert shapes == {(1, 2 * 1 * 2 * 1)}
+
+
+def test_air_does_not_count_with_foreground() -> None:
+    """Half of the scan is air: the mean over all is far from the body's, that over the body is near to it."""
+    image = torch.zeros(1, 1, 32, 8, 8)
+    image[:, :, 16:] = 10.0
+    inferer = WindowInferer((8, 8, 8), overlap=0.0)
+    weighed = inferer.with_features(image, Threshold(), view=View(foreground=True))[1]
+    assert 7.9 < float(weighed) < 10.0  # the body's neighbours count too
+    parts = inferer.with_features(image, Threshold(), view=View(foreground=True, grid=(4, 1, 1)))[1]
+    torch.testing.assert_close(parts[0, 2:], torch.tensor([10.0, 10.0]))
+    torch.testing.assert_close(parts[0, 0], weighed[0, 0])  # air alone: the mean over the scan

@@ -62,15 +62,17 @@ def test_roi_falls_back_to_the_scan() -> None:
     assert Tiling.plan((5, 9, 4), (-1, None, 8), 0.5).roi == (5, 9, 8)
 
 
-def test_share_inside() -> None:
+def test_shares_of_a_window_that_is_larger_than_the_scan() -> None:
     """A scan of 3 voxels in a window of 8: ``..###...`` cut into four cells of two voxels, ``.. ## #. ..``."""
     tiling = Tiling.plan((3,), (8,), 0.5)
-    assert tiling.share_inside((0,), (4,)).tolist() == [0.0, 1.0, 0.5, 0.0]
+    assert tiling.shares((0,), (4,), (1,))[0].tolist() == [[0.0], [1.0], [0.5], [0.0]]
 
 
-def test_share_inside_is_the_product_over_axes() -> None:
-    tiling = Tiling.plan((3, 4), (8, 4), 0.5)
-    assert torch.equal(tiling.share_inside((0, 0), (4, 2)), torch.tensor([0.0, 1.0, 0.5, 0.0])[:, None].expand(4, 2))
+def test_shares_of_parts() -> None:
+    """A scan of 8 voxels in two parts; the second window, voxels 2 to 5, has cells of two: ``aa bb`` in ``1122``."""
+    tiling = Tiling.plan((8,), (4,), 0.5)
+    assert tiling.shares((2,), (2,), (2,))[0].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert tiling.shares((3,), (1,), (2,))[0].tolist() == [[0.25, 0.75]]
 
 
 def test_an_empty_scan_is_refused() -> None:

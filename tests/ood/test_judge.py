@@ -170,7 +170,7 @@ def test_on_the_common_scale_training_people_left_out_lie_between_0_and_1() -> N
     judge = fitted(train=100, calibration=200)
     for i, name in enumerate(("mahalanobis", "knn")):
         rows, _ = people(np.random.default_rng(99), 200)
-        scaled = np.array([judge.detectors[i].score(row) for row in rows])
+        scaled = np.array([judge.detectors[i].score(row, judge.reference.layout) for row in rows])
         assert abs(np.median(scaled)) < 0.3, name
         assert 0.85 < np.mean(scaled < 1) < 0.99, name
 
@@ -193,8 +193,8 @@ def test_what_is_saved_names_nobody() -> None:
 
 def test_damaged_and_newer_parts_are_refused() -> None:
     row, tensors = fitted().to_parts()
-    with pytest.raises(PackageError, match="format version 2"):
-        Judge.from_parts({**row, "format_version": 2}, tensors)
+    with pytest.raises(PackageError, match="format version 3"):
+        Judge.from_parts({**row, "format_version": 3}, tensors)
     with pytest.raises(PackageError, match="center_"):
         Judge.from_parts(row, {k: t for k, t in tensors.items() if k != "detector.0.center_"})
     with pytest.raises(PackageError, match="scores"):
@@ -218,7 +218,7 @@ def test_nobody_may_be_on_both_sides() -> None:
         ({"train_geometry": [SIZE]}, InputError, "must be as many"),
         ({"detectors": []}, ConfigError, "at least one detector"),
         ({"detectors": ["oracle"]}, ConfigError, "oracle"),
-        ({"detectors": [{"name": "knn", "k": 3}]}, ConfigError, "name and params"),
+        ({"detectors": [{"name": "knn", "k": 3}]}, ConfigError, "name, params and reads"),
         ({"false_alarm_rate": 0.0}, ConfigError, "between 0 and 1"),
         ({"train": 2}, InputError, "at least 3 training people, got 2"),
         ({"calibration": 0}, InputError, "no scan was given"),

@@ -1,0 +1,137 @@
+"""A site sets the limit on scans of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.data import MetaTensor
+from typer.testing import CliRunner
+
+import medswin
+from medswin.cli.app import app
+from medswin.errors import InputError
+from medswin.inference import Predictor, WindowInferer
+from medswin.inference.commission import commission
+from medswin.inference.observe import observe
+from medswin.io import FORMAT_VERSION, read_package, write_image, write_package
+from medswin.labels import LabelSet
+from medswin.networks import SwinUNETR
+from medswin.ood import Judge, View, row, row_layout
+
+PARAMS = {"in_channels": 1, "out_channels": 2, "feature_size": 6, "depths": [1, 1], "num_heads": [1, 2]}
+PARAMS |= {"window_size": 2, "finest_width": 4}
+VIEW = View(outputs=("entropy",), appearance=True, shape=True)
+WINDOW = {"roi_size": [16, 16, 16], "overlap": 0.5, "mode": "gaussian", "mirror_axes": []}
+
+
+def scan(seed: int, shift: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, 0.2 + shift, (16, 18, 17))
+    image[4:12, 5:13, 4 : 10 + seed % 3] += 2
+    return image.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of random weights with a judge that was fitted on made-up scans."""
+    folder = tmp_path_factory.mktemp("site") / "package"
+    network = SwinUNETR(**PARAMS).eval()
+    labels, inferer = LabelSet.from_names(["box"]), WindowInferer(**WINDOW)
+    geometry = {"fov_mm": (16.0, 18.0, 17.0), "spacing_mm": (1.0, 1.0, 1.0)}
+    rows = []
+    for seed in range(40):
+        image = scan(seed)
+        standard = MetaTensor(((image - image.mean()) / image.std())[None], affine=np.eye(4))
+        found, told = observe(standard, network, inferer, 2, VIEW)
+        rows.append(row(VIEW, told.numpy(), standard.numpy(), geometry, found, np.eye(4), [1]))
+    layout = row_layout(VIEW, network.encoder.channels[-1], ["MRI"], ["box"])
+    judge = Judge.fit(
+        np.stack(rows[:20]),
+        np.stack(rows[20:]),
+        train_people=list(range(20)),
+        calibration_people=list(range(20, 40)),
+        train_geometry=[geometry] * 20,
+        calibration_geometry=[geometry] * 20,
+        detectors=["mahalanobis", "entropy"],
+        layout=layout,
+    )
+    ood_json, ood_tensors = judge.to_parts()
+    write_package(
+        folder,
+        model={
+            "format_version": FORMAT_VERSION, "name": "boxes", "version": "1.0.0", "licence": "none",
+            "network": {"name": "swin_unetr", "params": PARAMS}, "labels": labels.to_json(), "channels": ["MRI"],
+            "preprocessing": {"spacing_mm": [1, 1, 1], "intensity": {"name": "zscore"}}, "window": WINDOW,
+            "fingerprint": {}, "ood_view": VIEW.to_json(), "medswin_version": medswin.__version__,
+        },
+        state=network.state_dict(), ood_json=ood_json, ood_tensors=ood_tensors, metrics={}, card="# boxes\n",
+    )  # fmt: skip
+    return folder
+
+
+def site(folder: Path, count: int, shift: float = 0.0) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        write_image(folder / f"site_{i:02d}.nii.gz", scan(100 + i, shift), np.eye(4))
+    return sorted(folder.glob("*.nii.gz"))
+
+
+def test_the_limit_is_set_on_half_of_the_site_and_the_network_stays(package: Path, tmp_path: Path) -> None:
+    scans = site(tmp_path / "scans", 12)
+    owners = {path: i // 2 for i, path in enumerate(scans)}
+    made = commission(package, scans, owners, tmp_path / "new")
+    old, new = Predictor.load(package), Predictor.load(tmp_path / "new")
+    assert new.model.judge is not None
+    assert new.model.judge.calibration.people == 3
+    assert len(new.model.judge.reference.rows) == 20 + 6
+    assert made.report["scans"] == 12
+    assert sum(made.report["verdicts_as_shipped"].values()) == 12
+    assert read_package(tmp_path / "new").id == made.package
+    np.testing.assert_array_equal(new(scans[0]).labels, old(scans[0]).labels)
+    assert "site_" not in json.dumps(made.report)
+    assert "cannot show whether segmentations are right" in read_package(tmp_path / "new").card
+
+
+def test_a_site_that_the_model_was_not_made_for_is_refused(package: Path, tmp_path: Path) -> None:
+    scans = site(tmp_path / "scans", 6, shift=3.0)
+    owners = {path: path.name for path in scans}
+    with pytest.raises(InputError, match="--despite-rejects"):
+        commission(package, scans, owners, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    made = commission(package, scans, owners, tmp_path / "new", despite_rejects=True)
+    assert made.report["verdicts_as_shipped"]["reject"] > 3
+    assert made.report["differences"][0]["what"].startswith("intensity")
+    assert Predictor.load(tmp_path / "new")(scans[0]).ood.verdict == "accept"
+
+
+def test_few_people_are_refused(package: Path, tmp_path: Path) -> None:
+    scans = site(tmp_path / "scans", 6)
+    with pytest.raises(InputError, match="scans of 2 people"):
+        commission(package, scans, {path: i // 3 for i, path in enumerate(scans)}, tmp_path / "new")
+
+
+def test_the_commands(package: Path, tmp_path: Path) -> None:
+    """Fit, score and explain as typed; a damaged scan is told and the others are done."""
+    scans = site(tmp_path / "scans", 6)
+    (tmp_path / "scans" / "broken.nii.gz").write_bytes(b"nothing")
+    run = CliRunner().invoke
+    words = ["ood", "fit", "-m", str(package), "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "new")]
+    result = run(app, [*words, "--no-progress"])
+    assert result.exit_code == 1, result.output
+    assert "broken.nii.gz" in result.stderr
+    assert json.loads((tmp_path / "new.acceptance.json").read_text())["failed"] == 1
+    words = ["ood", "score", "-m", str(tmp_path / "new"), "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "s.csv")]
+    result = run(app, [*words, "--no-progress"])
+    assert result.exit_code == 1, result.output
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert len(lines) == 7
+    assert lines[0].startswith("case,verdict,score,limit,p_value,expected_dice,")
+    assert "score mahalanobis,score entropy,reasons" in lines[0]
+    words = ["ood", "explain", str(scans[0]), "-m", str(tmp_path / "new"), "-o", str(tmp_path / "why")]
+    result = run(app, words)
+    assert result.exit_code == 0, result.output
+    assert "person" in result.output
+    assert {path.name for path in (tmp_path / "why").iterdir()} == {"site_00_cam.nii.gz", "site_00_cam.png"}
