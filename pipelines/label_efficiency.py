@@ -40,10 +40,15 @@ from medswin.training.split import keep_split
 RESULTS = Path(__file__).with_suffix(".json")
 SCRATCH, TANG = "from scratch", "three tasks"
 CONFIGS = {TANG: "tang"} | {n: n for n in ("inpainting", "rotation", "contrastive", "simmim", "barlow_twins")}
-SMALL = ["network.feature_size=12", "network.finest_width=8", "tracking.uri=off"]
-CUBES = ["training.patch_size=[24,24,24]"]  # what every scan has: quarter turns do not show at its borders
+SMALL = [
+    "network.feature_size=12",
+    "network.finest_width=8",
+    "preprocessing.spacing_mm=[1.5,1.5,1.5]",
+    "tracking.uri=off",
+]
+CUBES = ["training.patch_size=[16,16,16]"]  # what every scan has: quarter turns do not show at its borders
 RECIPE = [
-    "training.patch_size=[32,48,32]",
+    "training.patch_size=[24,32,24]",
     "training.max_minutes=null",
     "training.ema_decay=0.98",
     "training.key_images=0",

@@ -78,8 +78,8 @@ def set_scene(
     known: bool,
     window: Window | None,
     reference_XYZ: NDArray[np.uint8] | None,
-    heat_XYZ: NDArray[np.float32] | None,
     panel_px: int,
+    heat_XYZ: NDArray[np.float32] | None = None,
 ) -> Scene:
     """Turn a stored scan to its closest axes; a named structure is shown from nearby, None shows the whole field.
 

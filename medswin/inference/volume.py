@@ -55,16 +55,17 @@ def paint_volume(
         inferer: its windows.
         painter: takes the blocks.
         plan: for the tiling of this image by this inferer.
-        view: of the features and the outputs; None for none of them.
+        view: of the features and the outputs; the bottleneck's mean where None.
         skip_air: leave windows out that hold no body; what only they hold becomes background.
         device: where logits are blended; the image's where None.
     """
     sweep = inferer.sweep(image_CDHW[None], device)
     body = body_windows(image_CDHW, sweep.tiling)
     run = body if skip_air else frozenset(sweep.tiling.starts)
-    stages = view.stages if view else ()
+    view = view or View()
+    stages = view.stages
     pools = [FeaturePool(sweep.tiling, 1, view, [image_CDHW]) for _ in stages]
-    doubt = Confidence(view.outputs) if view and view.outputs else None
+    doubt = Confidence(view.outputs) if view.outputs else None
     pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
     for strip in plan.strips:
         for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages, doubt):
@@ -73,8 +74,7 @@ def paint_volume(
                 for pool, feature in zip(pools, features, strict=True):
                     pool.add([(0, start)], feature[None])
     found = [pool.result()[0].cpu() for pool in pools] + ([doubt.result().float()] if doubt else [])
-    feature = torch.cat(found) if found else torch.empty(0)
-    return Found(feature.float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
+    return Found(torch.cat(found).float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
 
 
 def _paint_strip(
