@@ -15,7 +15,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from medswin.ood import Judge, Layout
-from medswin.ood.judge import combined
+from medswin.ood.combine import combined
 
 CELLS = 4**3
 BAD, FAILED = 0.05, 0.8

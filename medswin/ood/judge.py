@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +14,14 @@ from medswin.errors import ConfigError, InputError, PackageError, ShapeError
 from medswin.ood import words
 from medswin.ood.appearance import SIZES
 from medswin.ood.calibration import Calibration
+from medswin.ood.combine import Combine, check_combine, combined
 from medswin.ood.contract import Features, as_features
 from medswin.ood.expected import ExpectedDice
 from medswin.ood.geometry import Geometry, GeometryRange
 from medswin.ood.reference import Reference, order_of
-from medswin.ood.scale import CAP, Scaled, Spec, fit_scaled, from_tensors, to_tensors
+from medswin.ood.scale import Scaled, Spec, fit_scaled, from_tensors, to_tensors
 from medswin.ood.view import FEATURES, Layout
 from medswin.prediction import OODResult, Verdict
-
-Combine = Literal["max", "fisher"]
 
 FORMAT_VERSION = 2
 DEFAULT_DETECTORS: tuple[Spec, ...] = ("mahalanobis", "knn")
@@ -254,7 +252,7 @@ class Judge:
             ranges = GeometryRange.from_json(row["geometry"])
             kept = from_tensors(tensors, "reference")
             reference = Reference(kept["rows"], kept["people"], Layout.from_json(row["layout"]))
-            combine = _check_combine(row["combine"])
+            combine = check_combine(row["combine"])
             expected = row.get("expected")
             line = ExpectedDice.from_parts(expected, from_tensors(tensors, "expected")) if expected else None
             return cls(detectors, combine, reference, ranges, calibration, float(row["false_alarm_rate"]), line)
@@ -270,21 +268,6 @@ def not_checked() -> OODResult:
         "not checked",
         reasons=("this model brings no detector: compare the scan with those that the model was trained on",),
     )
-
-
-def combined(detectors: Sequence[Scaled], combine: Combine, scaled: Sequence[float]) -> float:
-    """One score of several: the largest, or the mean surprise brought to the same scale, 0 at 1/2 and 1 at 1/20."""
-    if combine == "max":
-        return max(scaled)
-    surprises = [part.surprise(score) for part, score in zip(detectors, scaled, strict=True)]
-    return min((float(np.mean(surprises)) - math.log(2)) / math.log(10), CAP)
-
-
-def _check_combine(combine: Any) -> Combine:
-    if combine not in get_args(Combine):
-        raise ConfigError(f"combine {combine!r} is not known", repair=f"use one of: {', '.join(get_args(Combine))}")
-    checked: Combine = combine
-    return checked
 
 
 def _one_row(feature_D: ArrayLike | torch.Tensor, width: int) -> Features:
@@ -313,7 +296,7 @@ def _check_plan(
     combine: str,
     rate: float,
 ) -> None:
-    _check_combine(combine)
+    check_combine(combine)
     shared = set(map(str, train_people)) & set(map(str, calibration_people))
     if shared:
         raise InputError(

@@ -81,20 +81,7 @@ def finish(
     }
     judge, ood_json, ood_tensors = None, None, None
     if split.calibration:
-        others = row_layout(view, 0, model["channels"], label_set.names)
-        width = parts["training"][0].shape[1] - others.width
-        judge = Judge.fit(
-            parts["training"][0],
-            parts["calibration"][0],
-            train_people=[split.people[c] for c in split.training],
-            calibration_people=[split.people[c] for c in split.calibration],
-            train_geometry=[cases[c].geometry for c in split.training],
-            calibration_geometry=[cases[c].geometry for c in split.calibration],
-            detectors=ood["detectors"],
-            combine=ood["combine"],
-            layout=row_layout(view, width, model["channels"], label_set.names),
-            false_alarm_rate=ood["false_alarm_rate"],
-        )
+        judge = _judge(parts["training"][0], parts["calibration"][0], cases, split, glance, model, ood)
         judge = with_expected_dice(judge, glance, cases, split, model["preprocessing"], ood["degraded"], bar)
         ood_json, ood_tensors = judge.to_parts()
     metrics = {name: summarise(rows, label_set, split.people) for name, (_, rows) in parts.items()}
@@ -115,3 +102,28 @@ def finish(
         card=model_card(full, metrics, ood_json),
     )
     return judge
+
+
+def _judge(
+    train_ND: NDArray[np.float64],
+    calibration_ND: NDArray[np.float64],
+    cases: Mapping[str, PreparedCase],
+    split: Split,
+    glance: Glance,
+    model: Mapping[str, Any],
+    ood: Mapping[str, Any],
+) -> Judge:
+    channels, structures = model["channels"], glance.label_set.names
+    features = train_ND.shape[1] - row_layout(glance.view, 0, channels, structures).width
+    return Judge.fit(
+        train_ND,
+        calibration_ND,
+        train_people=[split.people[c] for c in split.training],
+        calibration_people=[split.people[c] for c in split.calibration],
+        train_geometry=[cases[c].geometry for c in split.training],
+        calibration_geometry=[cases[c].geometry for c in split.calibration],
+        detectors=ood["detectors"],
+        combine=ood["combine"],
+        layout=row_layout(glance.view, features, channels, structures),
+        false_alarm_rate=ood["false_alarm_rate"],
+    )
