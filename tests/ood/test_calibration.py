@@ -87,3 +87,14 @@ def test_false_alarms_keep_to_the_rate_with_correlated_scans_of_a_person(people:
         alarms += Calibration.fit(scores[known], owner[known].tolist()).p_value(new) <= 0.05
     # Three standard errors above 5 %; and not idle: at least 2 %.
     assert 0.02 < alarms / repeats < 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_limit_is_the_largest_score_whose_p_value_is_above_the_rate(seed: int) -> None:
+    """A naive twin, with ties and people of several scans."""
+    rng = np.random.default_rng(seed)
+    people = np.sort(rng.integers(0, 30, 60)).tolist()
+    calibration = Calibration.fit(rng.integers(0, 12, 60).astype(float), people)
+    for rate in (0.01, 0.05, 1 / (calibration.people + 1), 0.2, 0.5, 0.99):
+        above = [score for score in calibration.scores if calibration.p_value(float(score)) > rate]
+        assert calibration.limit(rate) == (above[-1] if above else -np.inf)
