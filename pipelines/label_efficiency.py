@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 5, 20, ALL], help="labelled cases; 0 is all")
     parser.add_argument("--rows", nargs="+", default=[SCRATCH, *CONFIGS], metavar="NAME")
-    parser.add_argument("--steps", type=int, default=400, help="of fine-tuning")
+    parser.add_argument("--steps", type=int, default=800, help="of fine-tuning")
     parser.add_argument("--pretraining-steps", type=int, default=1000)
     options = parser.parse_args()
 
