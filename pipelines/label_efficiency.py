@@ -196,7 +196,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(sorted({row["labels"] for row in rows}), sorted({row["labels"] for row in rows}))
     axes.minorticks_off()
     axes.set_xlabel("labelled cases")
-    axes.set_ylabel("mean Dice on unseen people (bars: standard deviation of seeds)")
+    axes.set_ylabel("mean Dice on unseen people\n(bars: standard deviation of seeds)")
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

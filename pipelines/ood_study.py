@@ -97,8 +97,6 @@ def main() -> None:
         return
     found = {name: Group.read(options.out / f"{name}.npz", split["people"]) for name in groups}
     usual, unusual = ("validation", "validation ") if options.choose else ("calibration", "")
-    if options.choose:  # other anatomy is left for the table
-        found |= dict.fromkeys(("others", "template"), found["training"])
     table = []
     for name, row in ROWS.items():
         figure = figures(row, found, usual, unusual)

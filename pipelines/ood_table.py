@@ -17,7 +17,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from medswin.ood import Judge, Layout
 from medswin.ood.combine import combined
 
-CELLS = 4**3
 BAD, FAILED = 0.05, 0.8
 DRAWS = 300
 FEWEST = 30
@@ -101,13 +100,9 @@ def figures(row: Row, found: Mapping[str, Group], usual: str, unusual: str) -> d
     costly = cost > BAD
     dice = np.concatenate([clean.dice, *(group.dice for group in broken)])
     everything = np.concatenate([score[usual], corrupted])
-    parts = found["template"].kind
-    elsewhere = parts != "MNI hippocampus"
-    other = np.concatenate([score["others"], score["template"][elsewhere]])
-    other_people = [*found["others"].people, *np.array(found["template"].people)[elsewhere]]
-    cerebellum, hippocampus = (score["template"][parts == f"MNI {part}"] for part in ("cerebellum", "hippocampus"))
+    elsewhere = {} if unusual else _elsewhere(score, found, clean.people)  # not to be looked at while choosing
     return {
-        "other anatomy": told_apart(score[usual], clean.people, other, other_people),
+        **elsewhere,
         "costly": told_apart(score[usual], clean.people, corrupted[costly], list(np.array(owners)[costly])),
         "failures": told_apart(
             everything[dice >= FAILED],
@@ -117,6 +112,18 @@ def figures(row: Row, found: Mapping[str, Group], usual: str, unusual: str) -> d
         ),
         "pearson": round(float(pearsonr(everything, dice)[0]), 3),
         "spearman": round(float(spearmanr(everything, dice)[0]), 3),
+    }
+
+
+def _elsewhere(score: Mapping[str, Values], found: Mapping[str, Group], people: Sequence[str]) -> dict[str, Any]:
+    """Other anatomy and contrast, MNI152's cerebellum and cortex among them, beside unseen hippocampi."""
+    parts = found["template"].kind
+    crops = parts != "MNI hippocampus"
+    other = np.concatenate([score["others"], score["template"][crops]])
+    volumes = [*found["others"].people, *np.array(found["template"].people)[crops]]
+    cerebellum, hippocampus = (score["template"][parts == f"MNI {part}"] for part in ("cerebellum", "hippocampus"))
+    return {
+        "other anatomy": told_apart(score["calibration"], people, other, volumes),
         "cerebellum above hippocampus": float(np.mean(cerebellum[:, None] > hippocampus[None]).round(3)),
     }
 
@@ -130,7 +137,7 @@ def scores(judge: Judge, table: Values) -> Values:
 
 def told_apart(low: Values, low_people: Sequence[str], high: Values, high_people: Sequence[str]) -> dict[str, Any]:
     """AUROC, AUPRC and false alarms at 95 % and 90 % found, with 95 % intervals drawn by person."""
-    if len(high) < FEWEST or len(low) < FEWEST:
+    if len(high) < FEWEST or len(low) == 0:
         return {"scans": len(high)}  # no claim
     rng, drawn = np.random.default_rng(0), []
     low_of, high_of = _by_person(low, low_people), _by_person(high, high_people)

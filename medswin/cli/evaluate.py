@@ -28,34 +28,17 @@ def evaluate(
     Structures are named as the model that made the predictions names them, where its case files lie beside them, and
     else by the values that occur. Exit status: 0 all compared, 1 some missing or failed, 2 nothing could be compared.
     """
-    from medswin.cli.status import batch_status
+    from medswin.cli.status import batch_status, check_output
     from medswin.io.files import write_json
     from medswin.metrics import evaluate_folder
 
-    _check_output(out)
+    check_output(out, "metrics.json")
     report = evaluate_folder(predictions, labels, _names(predictions), _owners(labels, people))
     write_json(out, report)
     _show(report, out)
     _tell(report, predictions)
     lost = {row["case"] for row in report["failed"]} | set(report["missing"])
     raise typer.Exit(batch_status(len(set(report["cases"]) - lost), len(lost)))
-
-
-def _check_output(out: Path) -> None:
-    """Refuse a file that cannot be written before anything is computed; nothing is left on the disk."""
-    from tempfile import TemporaryFile
-
-    from medswin.errors import InputError
-
-    try:
-        if out.is_dir():
-            raise InputError("is a folder, -o names a JSON file", where=out, repair=f"use -o {out / 'metrics.json'}")
-        with TemporaryFile(dir=next(folder for folder in out.absolute().parents if folder.exists())):
-            return
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=out, repair="choose a folder that can be written to"
-        ) from error
 
 
 def _owners(labels: Path, table: Path | None) -> dict[str, str] | None:

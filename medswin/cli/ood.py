@@ -74,7 +74,7 @@ def score(
 ) -> None:
     """Verdict, score and p-value of each scan, in a table; no label maps are written."""
     from medswin.cli import screen
-    from medswin.cli.status import batch_status, complain
+    from medswin.cli.status import batch_status, check_output, complain
     from medswin.errors import InputError, explain
     from medswin.inference import Predictor
     from medswin.inference.scores import write_scores
@@ -83,7 +83,7 @@ def score(
 
     scans = find_scans(inputs)
     names, done, failed = case_names(scans), {}, []
-    write_scores(out, {})  # a place that cannot be written to is told before the work
+    check_output(out, "scores.csv")
     with screen.bar(shown=progress) as bar:
         predictor = Predictor.load(model)
         for path in bar.track(scans):

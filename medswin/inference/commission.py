@@ -132,7 +132,7 @@ def _refitted(
     train = np.concatenate([kept.rows, *(scan.row[None] for scan in teach)])
     train_people = [*(f"training {p}" for p in kept.people), *(f"site {owners[scan.path]}" for scan in teach)]
     ranges = old.geometry.widened([scan.geometry for scan in teach])
-    judge = Judge.fit(
+    return Judge.fit(
         train,
         np.stack([scan.row for scan in limit]),
         train_people=train_people,
@@ -144,7 +144,6 @@ def _refitted(
         layout=kept.layout,
         false_alarm_rate=old.false_alarm_rate if rate is None else rate,
     )
-    return judge
 
 
 def _report(

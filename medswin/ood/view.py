@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
@@ -93,10 +93,6 @@ class View:
         if unknown:
             raise ConfigError(f"a view has no {', '.join(unknown)}", repair="update medswin, or get the package again")
         return cls(**row)
-
-    def but(self, **changes: Any) -> View:
-        """The same with some values changed."""
-        return View(**asdict(self) | changes)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -14,8 +15,9 @@ from monai.data import MetaTensor
 from medswin.errors import ConfigError, InputError
 from medswin.inference import Predictor, WindowInferer
 from medswin.inference.compute import check_fits, find_precision
+from medswin.inference.observe import observe
 from medswin.io.scan import Scan
-from medswin.ood import Judge
+from medswin.ood import Judge, View, row
 
 TILTED = np.array([[0.99, -0.1, 0.02, -20.0], [0.1, 0.99, 0.05, 7.0], [-0.02, -0.05, 1.0, 3.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -248,3 +250,17 @@ def test_results_with_and_without_air_are_not_taken_for_each_other() -> None:
     """A batch resumes what has equal settings."""
     settings = [Predictor(threshold_model(), skip_air=skip).settings() for skip in (True, True, False)]
     assert settings[0] == settings[1] != settings[2]
+
+
+def test_shapes_are_judged_on_the_network_s_grid_as_in_training() -> None:
+    """A scan at 0.5 mm for a network at 1 mm: the row is that of the prepared image, not of four times the voxels."""
+    model = replace(threshold_model(), view=View(shape=True))
+    fine = np.kron(marker(), np.ones((2, 2, 2)))
+    predictor = Predictor(model)
+    prepared = predictor.prepare(Scan.from_array(fine, np.diag([0.5, 0.5, 0.5, 1.0])))
+    labels, found = predictor.segment(prepared)
+    used = predictor.row(prepared, labels, found.feature.numpy())
+    taught, told = observe(prepared.image, model.network, WindowInferer(**model.window), 2, model.view)
+    expected = row(model.view, told.numpy(), prepared.image.numpy(), {}, taught, prepared.image.affine, [1])
+    assert used[1] == pytest.approx(expected[1], rel=0.15)  # volume, ml
+    assert used[2] == expected[2]  # pieces
