@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ from side_by_side import DEVICE, Contenders, Run, in_turns, one_after_the_other,
 from torch import nn
 
 import medswin
-from medswin.inference import WindowInferer
+from medswin.inference import Predictor, WindowInferer
+from medswin.inference.model import Model
 from medswin.inference.paint import Painter
 from medswin.inference.plan import make_plan, resident_bytes
-from medswin.inference.stitch import FeaturePool
 from medswin.inference.volume import paint_volume
 from medswin.inference.windows import Tiling
-from medswin.io import FORMAT_VERSION, write_package
+from medswin.io import FORMAT_VERSION, Scan, read_package, write_package
 from medswin.labels import LabelSet
 from medswin.networks import CSwinUNet, SwinUNETR
 from medswin.networks.precision import has_bf16
@@ -81,9 +82,9 @@ def rows() -> dict[str, Contenders]:
         OURS: lambda: forward(CSwinUNet(1, 3, feature_size=24)),
         BEST: lambda: forward(theirs(24, **FLAGS[BEST])),
     }
-    table["forward beside pooling its features for the verdict, feature size 12, 96x96x96"] = {
-        OURS: lambda: forward(ours(12)),
-        "pooling": lambda: pooling(ours(12)),
+    table["hippocampus model beside itself without its verdict, 36x50x36"] = {
+        OURS: lambda: predict(verdict=True),
+        "no verdict": lambda: predict(verdict=False),
     }
     for size, batch, edge in ((24, 2, 64), (48, 1, 96)):
         table[f"training step, feature size {size}, {batch} x {edge}x{edge}x{edge}"] = {
@@ -110,6 +111,7 @@ def rows() -> dict[str, Contenders]:
                     torch.compile(ours(size)), batch, autocast=True
                 ),
                 BEST: lambda size=size, batch=batch: forward(theirs(size, **FLAGS[BEST]), batch, autocast=True),
+                f"{BEST}, fp32": lambda size=size, batch=batch: forward(theirs(size, **FLAGS[BEST]), batch),
             }
     return table
 
@@ -179,17 +181,13 @@ class Null(nn.Module):
         return self(features[0])
 
 
-def pooling(network: SwinUNETR) -> Run:
-    """What the verdict adds to one window."""
-    with torch.inference_mode():
-        features = network.eval().encode(torch.randn(1, 1, 96, 96, 96))[-1]
-
-    def run() -> Any:
-        pool = FeaturePool(Tiling.plan((96, 96, 96), 96, 0.0), 1)
-        pool.add([(0, (0, 0, 0))], features)
-        return pool.result()
-
-    return run
+def predict(*, verdict: bool) -> Run:
+    """A crop of noise through the shipped model with its mirrored passes, which its verdict shares."""
+    model = Model.build(read_package("hippocampus"))
+    predictor = Predictor(model if verdict else replace(model, judge=None), precision="fp32")
+    image = torch.rand(1, 36, 50, 36, generator=torch.Generator().manual_seed(0))
+    scan = Scan.from_array(image, np.eye(4))
+    return lambda: torch.from_numpy(predictor(scan).labels)
 
 
 def paint(image: torch.Tensor, network: Any, classes: int, overlap: float) -> Run:
@@ -225,17 +223,9 @@ def from_file_to_file(folder: Path, pairs: int) -> dict[str, Any]:
     image = (np.where(body, 40, -1000) + noise).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(image, np.diag([1.5, 1.5, 1.5, 1])), folder / "ct.nii.gz")
     package(folder / "package")
-    predict = [
-        "predict",
-        "--overwrite",
-        "-i",
-        str(folder / "ct.nii.gz"),
-        "-o",
-        str(folder / OURS),
-        "-m",
-        str(folder / "package"),
-    ]
-    commands = {OURS: [str(Path(sys.executable).with_name("medswin")), *predict]}
+    command = [str(Path(sys.executable).with_name("medswin")), "predict", "--overwrite", "--precision", "fp32"]
+    files = ["-i", str(folder / "ct.nii.gz"), "-o", str(folder / OURS), "-m", str(folder / "package")]
+    commands = {OURS: [*command, *files]}
     commands |= {who: [sys.executable, __file__, "--ct", who, str(folder)] for who in FLAGS}
 
     def labels(who: str) -> torch.Tensor:

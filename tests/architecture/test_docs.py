@@ -1,5 +1,6 @@
 """What the README tells people to type exists, and its Python runs."""
 
+import json
 import re
 import shlex
 import shutil
@@ -70,6 +71,20 @@ def test_the_gate_of_the_readme_runs(root: Path, tmp_path: Path, python: Callabl
     renamed = {f"module.{name}".replace("mlp.linear", "mlp.fc"): tensor for name, tensor in encoder.items()}
     torch.save({"state_dict": renamed}, tmp_path / "model_swinvit.pt")
     assert "encoder: 100.0 % of its parameters" in run_block(root, "load_monai_swin_unetr", tmp_path, python)
+
+
+def test_the_speed_table_is_what_was_measured(root: Path) -> None:
+    """Ratios to one decimal, memory of medswin and of the first of MONAI's ways that was run."""
+    measured = {row["row"]: row for row in json.loads((root / "pipelines" / "speed.json").read_text())["rows"]}
+    section = (root / "README.md").read_text(encoding="utf-8").split("## How fast is it?")[1].split("\n## ")[0]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    assert len(told) >= 8
+    for name, plain, best, memory in told[2:]:
+        ways = {one["who"]: one for one in measured[name.removesuffix(" *")]["contenders"]}
+        ratios = [f"{ways[who]['ratio'][0]:.1f} x" if who in ways else "-" for who in ("MONAI", "MONAI, best flags")]
+        theirs = ways.get("MONAI") or ways["MONAI, best flags"]
+        assert [plain, best] == ratios, name
+        assert memory == f"{ways['medswin']['peak_gb']:.1f} / {theirs['peak_gb']:.1f} GB", name
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "README.md"])

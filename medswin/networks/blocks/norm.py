@@ -54,13 +54,15 @@ class _InstanceNormAct(torch.autograd.Function):
             scales.append(scale)
             factor, shift = (values.repeat(rows.shape[1] // len(mean)) for values in (scale, -mean * scale))
             skips = None if skip is None else _rows(skip)[sample]
+            exact = torch.empty(0) if rows.dtype == shift.dtype else shift.new_empty(rows[: _chunk(rows)].shape)
             for part in _chunks(rows):
                 given = rows[part]
-                values = torch.addcmul(shift, given, factor, out=given if given.dtype == shift.dtype else None)
+                values = exact[: len(given)].copy_(given) if len(exact) else given
+                torch.addcmul(shift, values, factor, out=values)
                 if skips is not None:
                     values += skips[part]
                 F.leaky_relu_(values, slope)
-                if values is not given:
+                if len(exact):
                     given.copy_(values)
         y = x.detach()  # and not marked as overwritten, which costs copies where x is a view
         ctx.save_for_backward(y, skip, torch.stack(scales))
@@ -101,10 +103,12 @@ def _normed(done: Tensor, skips: Tensor | None, part: slice, slope: float) -> Te
 
 def _moments(rows: Tensor, channels: int, eps: float) -> tuple[Tensor, Tensor]:
     """Mean of each channel, and 1 / its standard deviation."""
-    means, variances = torch.batch_norm_update_stats(rows.float(), None, None, 0.0)
-    means, variances = means.view(-1, channels), variances.view(-1, channels)
-    mean = means.mean(0)
-    variance = (variances + (means - mean).square()).mean(0)
+    found = [torch.batch_norm_update_stats(rows[part].float(), None, None, 0.0) for part in _chunks(rows)]
+    means, variances = (torch.stack(values).unflatten(1, (-1, channels)) for values in zip(*found, strict=True))
+    share = means.new_tensor([part.stop - part.start for part in _chunks(rows)])[:, None, None]
+    share = share / (len(rows) * means.shape[1])
+    mean = (share * means).sum((0, 1))
+    variance = (share * (variances + (means - mean).square())).sum((0, 1))
     return mean, (variance + eps).rsqrt()
 
 
@@ -118,5 +122,9 @@ def _rows(x: Tensor) -> list[Tensor]:
 
 
 def _chunks(rows: Tensor) -> Iterator[slice]:
-    count = max(CHUNK_VALUES // rows.shape[1], 1)
-    return (slice(first, first + count) for first in range(0, len(rows), count))
+    count = _chunk(rows)
+    return (slice(first, min(first + count, len(rows))) for first in range(0, len(rows), count))
+
+
+def _chunk(rows: Tensor) -> int:
+    return max(CHUNK_VALUES // rows.shape[1], 1)
