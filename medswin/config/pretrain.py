@@ -34,8 +34,15 @@ from medswin.training.unlabelled import (
 )
 from medswin.transforms import Turns, build_views
 
-MAY_CHANGE = ("tracking", "training.stop_at_step", "training.save_every", "training.workers")
-"""What a resumed run may set anew."""
+MAY_CHANGE = (
+    "data.folder",
+    "data.exclude",
+    "tracking",
+    "training.stop_at_step",
+    "training.save_every",
+    "training.workers",
+)
+"""What a resumed run may set anew: where the scans lie, too, since their content is compared."""
 
 
 def pretrain(
@@ -71,7 +78,7 @@ def pretrain(
     report(f"preparing {len(cases)} scans")
     scans, channels = _prepare(config, cases, files, progress)
     _keep_scans(files.scans, scans, started=started and resume)
-    turns = fitting_turns(scans, config.training.patch_size)
+    turns = fitting_turns(scans, config.training.patch_size, config.preprocessing.spacing_mm)
     L.seed_everything(config.training.seed, verbose=False)
     encoder = _network(config, channels).encoder
     tasks = _tasks(config, encoder)
@@ -143,7 +150,7 @@ def check_pretraining(config: PretrainConfig) -> None:
             repair="make batch_size or accumulate at least 2",
         )
     with naming("views"):
-        chain = _views(config, Turns())
+        chain = _views(config, Turns.fitting(size, (), ()))  # a quarter turn of a long patch would not fit the filler
         sample: Any = chain({name: torch.rand(1, *size) for name in ("image", "other")})
     unknown = sorted(tasks.needs - set(sample))
     if unknown:

@@ -33,7 +33,8 @@ class TaskOutput:
     Attributes:
         loss: scalar, to be made smaller.
         parts: numbers to be tracked, by name; without gradients.
-        picture: image, corrupted and reconstructed (N, C, D, H, W) of the batch, for tasks that have them.
+        picture: image, corrupted and reconstructed (N, C, D, H, W) of the batch, for tasks that have them; for others
+            the views are pictured.
     """
 
     loss: Tensor

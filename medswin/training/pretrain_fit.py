@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from safetensors.torch import save_file
 
 from medswin.errors import ConfigError
 from medswin.figures import reconstruction, save_png
 from medswin.io import replacing
 from medswin.networks.contract import Encoder
-from medswin.networks.weights.encoder_file import ABOUT, probe
-from medswin.pretraining import MultiTask
+from medswin.networks.weights.encoder_file import save_encoder
+from medswin.pretraining import MultiTask, TaskOutput
 from medswin.pretraining.collapse import CollapseWatch
 from medswin.tracking import Tracker
 from medswin.training.fit import run_trainer, trainer_for
@@ -91,7 +89,7 @@ class PretrainKeeper(L.Callback):
         if step % LOOK_EVERY == 0 or over:
             self._look(module, step)
         if over or stopped or step % self.recipe.save_every == 0:
-            self._picture(module, step)
+            self._picture(module, batch, step)
             with replacing(self.files.checkpoint) as temporary:
                 trainer.save_checkpoint(temporary, weights_only=False)
         trainer.should_stop = trainer.should_stop or over or stopped
@@ -111,17 +109,26 @@ class PretrainKeeper(L.Callback):
             self.warned = True
             self.warn(f"step {step}: {warning}")
 
-    def _picture(self, module: PretrainModule, step: int) -> None:
-        if module.said is None or module.said.picture is None:
+    def _picture(self, module: PretrainModule, batch: Mapping[str, Any], step: int) -> None:
+        shown = _shown(module.said, batch)
+        if len(shown) < 2:
             return
-        names = ("image", "corrupted", "reconstructed")
-        shown = {
-            name: volume[0, 0].float().cpu().numpy() for name, volume in zip(names, module.said.picture, strict=True)
-        }
         path = self.files.pictures / f"step_{step:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(path, reconstruction(shown, title=f"step {step}"))
+        first = {name: volume[0, 0].float().cpu().numpy() for name, volume in shown.items()}
+        save_png(path, reconstruction(first, title=f"step {step}"))
         self.tracker.artifact(path, "pictures")
+
+
+def _shown(said: TaskOutput | None, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What a task reconstructed; where none does, the views that are compared or whose turn is to be told."""
+    if said is not None and said.picture is not None:
+        return dict(zip(("image", "corrupted", "reconstructed"), said.picture, strict=True))
+    shown = {"image": batch["image"]}
+    for i in (1, 2):
+        turn = f", turned by {90 * int(batch[f'turn{i}'][0])}" if f"turn{i}" in batch else ""
+        shown |= {f"view {i}{turn}": batch[f"view{i}"]} if f"view{i}" in batch else {}
+    return shown
 
 
 def pretrain(
@@ -164,8 +171,5 @@ def pretrain(
     run_trainer(trainer, module, data, files.checkpoint)
     if trainer.interrupted or module.progress < 1:
         return False
-    state = {name: tensor.cpu().clone().contiguous() for name, tensor in encoder.state_dict().items()}
-    told = {**about, "probe": probe(encoder.cpu())}
-    with replacing(files.encoder) as temporary:
-        save_file(state, temporary, metadata={ABOUT: json.dumps(told)})
+    save_encoder(files.encoder, encoder, about)
     return True

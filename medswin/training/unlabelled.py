@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from medswin.io import Case, replacing
 from medswin.io.dicom import Series
+from medswin.io.files import read_bytes, sha256
 from medswin.training.data import FromStep, order, read_case, seed_of
 from medswin.training.recipe import PretrainRecipe
 from medswin.transforms import Preprocessing, Turns
 from medswin.transforms.foreground import body_box
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 def prepare_unlabelled(
@@ -31,15 +31,16 @@ def prepare_unlabelled(
 ) -> Path:
     """Preprocess a scan, crop it to the body with ``margin`` voxels around, and keep it in ``cache``.
 
-    The name in ``cache`` changes with the file and the settings; what is there already is not made again.
+    The name in ``cache`` changes with the content of the files and the settings, not with the place of the files: a
+    folder that was moved, or copied anew, holds the same scans. What is there already is not made again.
 
     Raises:
         InputError: for a missing or damaged file, or another number of channels.
     """
     files = case.images if isinstance(case, Case) else case.files
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
-    text = json.dumps([CACHE_VERSION, stats, preprocessing.to_json(), margin])
-    path = cache / f"{case.id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
+    contents = [sha256(read_bytes(file)) for file in files]
+    text = json.dumps([CACHE_VERSION, contents, preprocessing.to_json(), margin])
+    path = cache / f"{case.id}-{sha256(text.encode())[:16]}.safetensors"
     if not path.exists():
         scan = read_case(case, channels)
         image = preprocessing(scan.image)
@@ -55,9 +56,18 @@ def channels_of(path: Path) -> int:
         return int(file.get_slice("image").get_shape()[0])
 
 
-def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int]) -> Turns:
-    """How patches of prepared scans may be turned, see `Turns.fitting`."""
-    spacings, shapes = [], []
+def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int], spacing_mm: Sequence[float] | None) -> Turns:
+    """How patches of prepared scans may be turned, see `Turns.fitting`.
+
+    Voxels must be square twice: as the scans came, since a resampled axis is blurred, and as they were prepared, since
+    anatomy is stretched where they are not.
+
+    Args:
+        scans: prepared.
+        patch_size: voxels per axis.
+        spacing_mm: that they were resampled to; None where they were not.
+    """
+    spacings, shapes = [] if spacing_mm is None else [spacing_mm], []
     for path in scans:
         with safe_open(path, framework="pt") as file:
             spacings.append(json.loads(file.metadata()["spacing_mm"]))

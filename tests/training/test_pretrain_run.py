@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 
 import nibabel
 import numpy as np
@@ -12,6 +16,7 @@ import pydicom
 import pytest
 import torch
 import yaml
+from mlflow import MlflowClient
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -28,6 +33,7 @@ from medswin.pretraining.collapse import CollapseWatch
 from medswin.training import pretrain_fit
 from medswin.training.optimiser import adamw
 from medswin.training.recipe import PretrainRecipe, Recipe
+from medswin.transforms.corrupt import turned
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +93,44 @@ def test_a_stopped_run_goes_on_to_the_same_encoder(finished, settings, tmp_path)
         assert torch.equal(tensor, heads[1]["state_dict"][name]), name
 
 
+def test_a_killed_run_goes_on_from_its_checkpoint(finished, settings, tmp_path):
+    """kill -9 as soon as there is a checkpoint; the resumed run ends where the uninterrupted one did."""
+    words = ["pretrain", "-c", str(settings), "-o", ".", "--no-progress"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medswin", *words],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert (tmp_path / "last.ckpt").exists()
+    before, after = load_file(finished), load_file(run(settings, tmp_path, resume=True))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_mlflow_keeps_a_curve_of_each_task_and_pictures(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain_fit, "LOG_EVERY", 2)
+    run(settings, tmp_path / "run", "tracking.uri=null", "training.max_steps=4")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("medswin").experiment_id])
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "tang")
+    tasks = ("inpainting", "rotation", "contrastive")
+    curves = ["loss", "learning_rate", "rotation/accuracy", *tasks, *(f"{task}/weight" for task in tasks)]
+    for curve in curves:
+        assert [point.step for point in client.get_metric_history(found.info.run_id, curve)] == [2, 4], curve
+    for curve in ("features/effective_rank", "features/spread"):
+        assert [point.step for point in client.get_metric_history(found.info.run_id, curve)] == [0, 4], curve
+    assert {item.path for item in client.list_artifacts(found.info.run_id, "pictures")} == {
+        "pictures/step_000002.png",
+        "pictures/step_000004.png",
+    }
+
+
 def test_two_runs_with_one_seed_are_one_and_another_seed_is_another(finished, settings, tmp_path):
     same, other = run(settings, tmp_path / "same"), run(settings, tmp_path / "other", "training.seed=1")
     states = [load_file(path) for path in (finished, same, other)]
@@ -102,8 +146,32 @@ def test_a_run_is_resumed_with_its_own_settings(finished, settings):
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_every_task_runs_alone(task, settings, tmp_path):
+    """And shows what it does: a reconstruction, or the views."""
     tasks = f"tasks=[{{name: {task}}}]"
     assert run(settings, tmp_path, tasks, "weighting=fixed", "training.max_steps=1").is_file()
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["step_000001.png"]
+
+
+def test_where_nothing_is_reconstructed_the_picture_is_of_the_views_and_their_turns(settings, tmp_path, monkeypatch):
+    shown = []
+    draw = pretrain_fit.reconstruction
+    monkeypatch.setattr(pretrain_fit, "reconstruction", lambda p, **words: shown.append(p) or draw(p, **words))
+    whole = (
+        "weighting=fixed",
+        "training.max_steps=2",
+        "training.save_every=1",
+        "views={name: two_views, cutout: 0, filler: 0}",
+    )
+    run(settings, tmp_path / "turns", "tasks=[{name: rotation}]", *whole)
+    run(settings, tmp_path / "twins", "tasks=[{name: barlow_twins}]", *whole)
+    assert [list(picture) for picture in shown[2:]] == [["image", "view 1", "view 2"]] * 2
+    for picture in shown[:2]:
+        (_, image), *views = picture.items()
+        for i, (name, view) in enumerate(views, start=1):
+            said, degrees = name.split(", turned by ")
+            assert said == f"view {i}"
+            expected = turned(torch.from_numpy(image)[None], int(degrees) // 90, (1, 2))[0]
+            assert torch.equal(torch.from_numpy(view), expected)
 
 
 def test_a_cross_shaped_network_is_pretrained_too(settings, tmp_path):
@@ -155,6 +223,32 @@ def test_a_run_is_resumed_on_its_own_scans(settings, blobs, tmp_path):
         run(settings, tmp_path / "out", data=scans, resume=True)
 
 
+def test_a_folder_that_was_moved_holds_the_same_scans(finished, settings, blobs, tmp_path):
+    scans, moved = tmp_path / "scans", tmp_path / "moved"
+    shutil.copytree(blobs / "imagesTr", scans)
+    assert run(settings, tmp_path / "out", f"data.folder={scans}", "training.stop_at_step=3") is None
+    shutil.copytree(scans, moved, copy_function=shutil.copyfile)
+    shutil.rmtree(scans)
+    before, after = load_file(finished), load_file(run(settings, tmp_path / "out", f"data.folder={moved}", resume=True))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_scan_of_the_same_length_and_time_is_another_by_its_content(settings, tmp_path):
+    rng, scans = np.random.default_rng(0), tmp_path / "scans"
+    scans.mkdir()
+
+    def write(name):
+        nibabel.save(nibabel.Nifti1Image(rng.random((16, 16, 16)), np.eye(4)), scans / name)
+        os.utime(scans / name, (1, 1))
+        return (scans / name).stat().st_size
+
+    sizes = [write(name) for name in ("a.nii", "b.nii")]
+    run(settings, tmp_path / "out", "training.stop_at_step=1", data=scans)
+    assert write("a.nii") == sizes[0]
+    with pytest.raises(ConfigError, match=r"started on other scans: 2 differ, for example a\."):
+        run(settings, tmp_path / "out", data=scans, resume=True)
+
+
 def test_labels_are_not_looked_at(settings, blobs, tmp_path):
     shutil.copytree(blobs / "imagesTr", tmp_path / "imagesTr")
     about = json.loads((blobs / "dataset.json").read_text())
@@ -170,6 +264,24 @@ def test_thick_slices_are_turned_in_their_own_plane_though_they_are_resampled(se
     spacing = "preprocessing={spacing_mm: [1, 1, 1]}"
     run(settings, tmp_path / "out", spacing, "training.max_steps=1", data=tmp_path, report=said.append)
     assert said[1] == "turning in the plane of axes (0, 1)"
+
+
+def test_scans_that_are_resampled_to_thick_slices_are_turned_within_a_slice(settings, tmp_path):
+    """Cubes as they came, bricks as they are seen: a quarter turn across slices would show in stretched anatomy."""
+    image = np.random.default_rng(0).normal(50, 9, (40, 40, 40)).astype(np.float32)
+    for name in "ab":
+        nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    for spacing, words in (("[1, 1, 3]", "(0, 1)"), ("[1, 2, 3]", "(1, 2), by half turns only"), ("null", "(1, 2)")):
+        said = []
+        out, grid = tmp_path / "out" / spacing, f"preprocessing={{spacing_mm: {spacing}}}"
+        run(settings, out, grid, "training.max_steps=1", data=tmp_path, report=said.append)
+        assert said[1] == f"turning in the plane of axes {words}"
+
+
+def test_a_long_patch_is_turned_and_filled_whatever_was_drawn(settings):
+    """Its quarter turns would lie across the filler; each check draws anew."""
+    for _ in range(8):
+        check_pretraining(load_as(PretrainConfig, settings, ["training.patch_size=[12,16,12]"]))
 
 
 def test_a_teacher_begins_as_the_encoder_and_follows_it_through_a_stop(settings, tmp_path):

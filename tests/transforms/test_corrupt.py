@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
+from medswin.transforms import Turns, build_views
 from medswin.transforms.corrupt import (
     RandCutoutd,
     RandMaskd,
@@ -115,3 +118,42 @@ def test_another_image_fills_and_a_mask_leaves_the_image() -> None:
     mask.set_random_state(seed=0)
     assert torch.equal(mask(data)["image"], data["image"])
     assert mask(data)["mask"].sum() == 5
+
+
+def filled_as_tang(clean, other, noisy, seed, filled):
+    """Voxel by voxel (Tang et al. 2022): blocks of normal noise brought to [0, 1], then blocks of the other sample."""
+    view, rng = clean.clone(), np.random.RandomState(seed)
+    for block in noisy:
+        drawn = rng.standard_normal((len(clean), *(part.stop - part.start for part in block))).astype(np.float32)
+        low, high = min(drawn.flat), max(drawn.flat)
+        for (channel, *place), value in np.ndenumerate(drawn):
+            d, h, w = (part.start + i for part, i in zip(block, place, strict=True))
+            view[channel, d, h, w] = float((value - low) / (high - low)) if high > low else 0.0
+    for block in filled:
+        for d, h, w in product(*(range(part.start, part.stop) for part in block)):
+            view[:, d, h, w] = other[:, d, h, w]
+    return view
+
+
+@pytest.mark.parametrize("shape", [(12, 20, 20), (3, 24, 24)])
+def test_with_tang_noise_fills_first_and_then_the_other_sample_which_is_turned_too(shape) -> None:
+    views = build_views("two_views", patch_size=shape, turns=Turns((1, 2)), compat="tang", mask_unit=1)
+    noises, fillers = (step for step in views.transforms if isinstance(step, RandCutoutd))
+    turns, altered = set(), []
+    for seed in range(8):
+        views.set_random_state(seed=seed)
+        data = {name: torch.rand(2, *shape) for name in ("image", "other")}
+        sample = views(data)
+        other = turned(data["other"], int(sample["turn"]), (1, 2))
+        for i in "12":
+            (noisy, drawn), (filled, _) = noises.drawn[f"view{i}"], fillers.drawn[f"view{i}"]
+            clean = turned(data["image"], int(sample[f"turn{i}"]), (1, 2))
+            expected = filled_as_tang(clean, other, noisy, drawn, filled)
+            torch.testing.assert_close(sample[f"view{i}"], expected, rtol=0, atol=1e-6)
+            for blocks in (noisy, filled):
+                sizes = [np.prod([part.stop - part.start for part in block]) for block in blocks]
+                assert sum(sizes[:-1]) <= 0.3 * np.prod(shape)
+            altered.append(float((sample[f"view{i}"] != clean).float().mean()))
+        turns.add(int(sample["turn"]))
+    assert len(turns) > 1
+    assert 0.1 < np.mean(altered) < max(altered) < 0.65
