@@ -24,15 +24,17 @@ class OODResult:
     Attributes:
         verdict: ``"accept"``, ``"review"``, ``"reject"`` or ``"not checked"`` (the model brings no detector).
         score: higher = more unusual; no unit.
-        limit: the score above which a scan is not accepted.
+        limit: the score above which a scan is not accepted; NaN where no scan is.
         p_value: share of calibration people at least as unusual, counting this scan among them; in (0, 1].
         people: number of people that the limit was set on. No claim finer than 1 / (people + 1) is made.
         false_alarm_rate: share of scans like the training scans that will not be accepted.
-        reasons: sentences in plain words: what is unusual and what to do.
+        reasons: sentences in plain words: where the scan stands among those people, and where it is not accepted, what
+            is unusual and what to do, in this order.
         parts: score of each detector by its name.
         expected_dice: the mean Dice that the structures are expected to have, and the ends of an interval that holds
-            it for nine in ten scans like the training scans; None where the model cannot tell, and on rejected scans,
-            where it would be extrapolation.
+            it for nine in ten scans of a mixture of usual and degraded ones of new people, on average over
+            calibrations; no promise for one kind of scan among them. None where the model cannot tell, and on rejected
+            scans, where it would be extrapolation.
     """
 
     verdict: Verdict
@@ -46,7 +48,7 @@ class OODResult:
     expected_dice: tuple[float, float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, which has no NaN: a number that was not computed is null."""
+        """As JSON, which has neither NaN nor infinity: a number that was not computed, or has no end, is null."""
         row = {key: _null(value) for key, value in asdict(self).items()}
         return row | {"parts": {name: _null(score) for name, score in self.parts.items()}}
 
@@ -121,7 +123,7 @@ class Prediction:
 
 
 def _null(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _faces(labels: NDArray[np.uint8], axis: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -106,7 +106,7 @@ def main() -> None:
         first = next(iter(ROWS.values()))
         about = {"date": date.today().isoformat(), "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}"}
         about["note"] = NOTE
-        write_json(RESULTS, {**about, "verdicts": verdicts(first, found), "rows": table})
+        write_json(RESULTS, {**about, **verdicts(first, found), "rows": table})
 
 
 def samples(data: Path, others: Path, split: Mapping[str, Any]) -> dict[str, Callable[[], Iterator[scans.Sample]]]:

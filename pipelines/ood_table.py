@@ -31,6 +31,7 @@ class Group:
     rows: NDArray[np.float32]
     people: list[str]
     kind: NDArray[Any]
+    strength: NDArray[Any]
     dice: Values
     geometry: list[dict[str, Any]]
     case: list[str]
@@ -43,7 +44,8 @@ class Group:
             sizes = zip(kept["fov_mm"].tolist(), kept["spacing_mm"].tolist(), strict=True)
             geometry = [{"fov_mm": fov, "spacing_mm": spacing} for fov, spacing in sizes]
             owners = [people.get(case, case.rstrip("0123456789 ")) for case in cases]  # crops of one volume are one
-            return cls(kept["row"], owners, kept["kind"], kept["dice"].astype(float), geometry, cases)
+            about = (kept["kind"], kept["strength"], kept["dice"].astype(float))
+            return cls(kept["row"], owners, *about, geometry, cases)
 
     def table(self, row: Row) -> Values:
         """The rows that a judge of this row of the study sees."""
@@ -99,19 +101,19 @@ def figures(row: Row, found: Mapping[str, Group], usual: str, unusual: str) -> d
     owners = [person for group in broken for person in group.people]
     costly = cost > BAD
     dice = np.concatenate([clean.dice, *(group.dice for group in broken)])
-    everything = np.concatenate([score[usual], corrupted])
+    everything, everybody = np.concatenate([score[usual], corrupted]), [*clean.people, *owners]
     elsewhere = {} if unusual else _elsewhere(score, found, clean.people)  # not to be looked at while choosing
     return {
         **elsewhere,
+        "all faults": told_apart(score[usual], clean.people, corrupted, owners),
         "costly": told_apart(score[usual], clean.people, corrupted[costly], list(np.array(owners)[costly])),
         "failures": told_apart(
             everything[dice >= FAILED],
-            list(np.array([*clean.people, *owners])[dice >= FAILED]),
+            list(np.array(everybody)[dice >= FAILED]),
             everything[dice < FAILED],
-            list(np.array([*clean.people, *owners])[dice < FAILED]),
+            list(np.array(everybody)[dice < FAILED]),
         ),
-        "pearson": round(float(pearsonr(everything, dice)[0]), 3),
-        "spearman": round(float(spearmanr(everything, dice)[0]), 3),
+        **going_together(everything, dice, everybody),
     }
 
 
@@ -152,6 +154,18 @@ def told_apart(low: Values, low_people: Sequence[str], high: Values, high_people
     return {"scans": len(high)} | {name: [round(float(v), 3) for v in (value, *ci)] for name, value, ci in told}
 
 
+def going_together(score: Values, dice: Values, people: Sequence[str]) -> dict[str, list[float]]:
+    """Pearson's and Spearman's correlation of score and Dice, with 95 % intervals drawn by person."""
+    rng, owned = np.random.default_rng(0), _by_person(np.arange(len(score)), people)
+    draws = [np.concatenate([owned[i] for i in rng.integers(len(owned), size=len(owned))]) for _ in range(DRAWS)]
+    found = {}
+    for name, measure in (("pearson", pearsonr), ("spearman", spearmanr)):
+        drawn = [float(measure(score[some], dice[some])[0]) for some in draws]
+        value = float(measure(score, dice)[0])
+        found[name] = [round(float(v), 3) for v in (value, *np.percentile(drawn, (2.5, 97.5)))]
+    return found
+
+
 def _measures(low: Values, high: Values) -> list[float]:
     truth, values = np.r_[np.zeros(len(low)), np.ones(len(high))], np.r_[low, high]
     false, true, _ = roc_curve(truth, values)
@@ -159,14 +173,19 @@ def _measures(low: Values, high: Values) -> list[float]:
     return [float(roc_auc_score(truth, values)), float(average_precision_score(truth, values)), *at]
 
 
-def _by_person(values: Values, people: Sequence[str]) -> list[Values]:
+def _by_person(values: NDArray[Any], people: Sequence[str]) -> list[NDArray[Any]]:
     names = np.array(people)
     return [values[names == person] for person in dict.fromkeys(people)]
 
 
 def verdicts(row: Row, found: Mapping[str, Group]) -> dict[str, Any]:
-    """What the whole judge says, sizes included: half of the unseen people set the limit for the others, and back."""
+    """What the whole judge says, sizes included: half of the unseen people set the limit for the others, and back.
+
+    Beside the counts, ``flagged`` holds of each fault and strength the share of scans that were not accepted, and how
+    many there were.
+    """
     held, said = found["calibration"], {name: Counter[str]() for name in ("clean", "others", "costly", "harmless")}
+    flags: dict[tuple[str, int], list[bool]] = {}
     order = list(dict.fromkeys(held.people))
     base = dict(zip(held.case, held.dice, strict=True))
     for turn in (0, 1):
@@ -174,11 +193,16 @@ def verdicts(row: Row, found: Mapping[str, Group]) -> dict[str, Any]:
         judge = judge_of(row, found["training"], _only(held, limit, inside=True))
         for name in ("calibration", "degraded", "misdescribed", "others"):
             group = found[name] if name == "others" else _only(found[name], limit, inside=False)
-            for values, size, case, dice in zip(group.table(row), group.geometry, group.case, group.dice, strict=True):
-                costly = name != "others" and base[case] - dice > BAD
+            for i, (values, size) in enumerate(zip(group.table(row), group.geometry, strict=True)):
+                costly = name != "others" and base[group.case[i]] - group.dice[i] > BAD
                 kind = {"calibration": "clean", "others": "others"}.get(name, "costly" if costly else "harmless")
-                said[kind][judge.judge(values, size).verdict] += 1
-    return {name: dict(counts) for name, counts in said.items()}
+                verdict = judge.judge(values, size).verdict
+                said[kind][verdict] += 1
+                flags.setdefault((str(group.kind[i]), int(group.strength[i])), []).append(verdict != "accept")
+    flagged: dict[str, dict[str, Any]] = {}
+    for (kind, strength), told in sorted(flags.items()):
+        flagged.setdefault(kind, {})[str(strength)] = {"share": round(float(np.mean(told)), 3), "scans": len(told)}
+    return {"verdicts": {name: dict(counts) for name, counts in said.items()}, "flagged": flagged}
 
 
 def _only(group: Group, people: set[str], *, inside: bool) -> Group:
@@ -187,6 +211,7 @@ def _only(group: Group, people: set[str], *, inside: bool) -> Group:
         group.rows[kept],
         [group.people[i] for i in kept],
         group.kind[kept],
+        group.strength[kept],
         group.dice[kept],
         [group.geometry[i] for i in kept],
         [group.case[i] for i in kept],

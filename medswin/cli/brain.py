@@ -16,6 +16,7 @@ from medswin.inference import Predictor
 from medswin.io import Scan, write_case, write_image, write_json, write_volumes
 from medswin.prediction import Prediction
 from medswin.review import ReviewCase, write_page
+from medswin.review.words import score_words
 
 NOTE = (
     "The MNI152 T1 template is an average of 152 skull-stripped brains, not a scan of a person. It took no part in "
@@ -57,7 +58,7 @@ def volume_rows(cases: Mapping[str, Prediction]) -> list[list[str]]:
 def verdict_rows(cases: Mapping[str, Prediction]) -> list[list[str]]:
     """Side, verdict, score, limit and p-value; a dash for what was not computed."""
     return [
-        [side, ood.verdict, *map(figure, (ood.score, ood.limit, ood.p_value))]
+        [side, ood.verdict, score_words(ood.score, ".3f"), figure(ood.limit), figure(ood.p_value)]
         for side, ood in ((side, case.ood) for side, case in cases.items())
     ]
 

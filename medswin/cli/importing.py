@@ -24,7 +24,8 @@ from medswin.transforms import Preprocessing
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LIMITS = (
     "Imported: medswin has measured nothing on it and fitted no detector of unusual scans. Orientation, spacing and "
-    "intensities are what was said on import: where they are not those of its training, its outlines are worthless."
+    "intensities are what was said on import: where they are not those of its training, its outlines are worthless. "
+    "medswin ood fit makes a detector from a site's own scans."
 )
 
 

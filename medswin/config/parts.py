@@ -62,8 +62,16 @@ def view(config: Config) -> View:
             where="ood.detectors",
             repair="set window.mirror_axes, or take disagreement out",
         )
-    chosen = config.ood.model_dump(include={"stages", "grid", "kernel", "stride", "flat", "foreground"})
-    return View(**chosen, outputs=outputs, appearance=True, shape=True)
+    chosen = config.ood.model_dump(include={"grid", "kernel", "stride", "flat", "foreground"})
+    return View(**chosen, stages=stages(config), outputs=outputs, appearance=True, shape=True)
+
+
+def stages(config: Config) -> tuple[int, ...]:
+    """The features that the judge sees: those that the config names, or all of the network's but the input itself."""
+    if config.ood.stages is not None:
+        return config.ood.stages
+    with torch.device("meta"):
+        return tuple(range(1, len(network(config, channels=1, classes=2).encoder.channels)))
 
 
 def check(config: Config) -> None:
@@ -78,10 +86,9 @@ def check(config: Config) -> None:
             raise ConfigError(f"{size} must be divisible by the network's {built.divisor}", where=where)
     with naming("training.patch_size"):  # a dry run, without numbers: it meets what a first step would meet
         built.train()(torch.empty(config.training.batch_size, 1, *config.training.patch_size, device="meta"))
-    stages = len(built.encoder.channels)
-    seen = config.ood.stages
-    if any(not -stages <= stage < stages for stage in seen):
-        raise ConfigError(f"the network has the stages 0 to {stages - 1}, got {seen}", where="ood.stages")
+    count, seen = len(built.encoder.channels), stages(config)
+    if any(not -count <= stage < count for stage in seen):
+        raise ConfigError(f"the network has the stages 0 to {count - 1}, got {seen}", where="ood.stages")
     with naming("augmentation"):
         augmentation(config)
     with naming("loss"):

@@ -251,4 +251,5 @@ def _model(config: Config, network: Segmenter, dataset: Dataset, prints: dict[st
         "channels": list(dataset.channel_names),
         "window": {**window, "roi_size": list(config.window.roi_size or config.training.patch_size)},
         "fingerprint": prints,
+        **({} if config.series is None else {"series": config.series}),
     }

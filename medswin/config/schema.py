@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from medswin.errors import ConfigError
+from medswin.io.selection import rules_of
 from medswin.labels import PALETTE, Code, Label, LabelSet
 from medswin.losses import LOSSES
 from medswin.networks import NETWORKS
-from medswin.ood import parsed
+from medswin.ood import CHOSEN_COMBINE, chosen_detectors, parsed
 from medswin.pretraining import TASKS
 from medswin.registry import Registry
 from medswin.training import PretrainRecipe, Recipe
@@ -81,22 +82,22 @@ class Window(Strict):
     mirror_axes: tuple[int, ...] = ()
 
 
-OF_SHAPE: dict[str, Any] = {"name": "ranges", "reads": ["shape"]}
-
-
 class OOD(Strict):
     """The judge: detectors by name, the share of usual scans that may be flagged, and the features that it sees.
 
-    A detector is a name, or ``{name, params, reads}``. ``combine`` makes one score of several: ``max`` or ``fisher``.
-    ``stages`` counts the encoder's features; 0 is the image, -1 the bottleneck. For ``grid``, ``kernel``, ``stride``,
-    ``flat`` and ``foreground`` see `medswin.ood.View`. So many ``degraded`` copies of validation scans teach what Dice
-    to expect; 0 for no such estimate.
+    A detector is a name, or ``{name, params, reads}``; by default they are the shipped model's, with ``disagreement``
+    only where ``window.mirror_axes`` are set. ``combine`` makes one score of several: ``max`` or ``fisher``. ``stages``
+    counts the encoder's features; 0 is the image, -1 the bottleneck, null all but the image. For ``grid``, ``kernel``,
+    ``stride``, ``flat`` and ``foreground`` see `medswin.ood.View`. So many ``degraded`` copies of validation scans
+    teach what Dice to expect; 0 for no such estimate.
     """
 
-    detectors: list[str | dict[str, Any]] = Field(default=["mahalanobis", "entropy", OF_SHAPE], min_length=1)
-    combine: Literal["max", "fisher"] = "fisher"
+    detectors: list[str | dict[str, Any]] = Field(
+        default_factory=lambda: chosen_detectors(mirrored=False), min_length=1
+    )
+    combine: Literal["max", "fisher"] = CHOSEN_COMBINE
     false_alarm_rate: float = Field(default=0.05, gt=0, lt=1)
-    stages: tuple[int, ...] = Field(default=(-1,), min_length=1)
+    stages: tuple[int, ...] | None = Field(default=None, min_length=1)
     grid: tuple[int, int, int] = (1, 1, 1)
     kernel: int = Field(default=1, ge=1)
     stride: int = Field(default=1, ge=1)
@@ -133,6 +134,8 @@ class Config(Strict):
     version: str = "1.0.0"
     licence: str = "not stated"
     about: About = About()
+    series: dict[str, Any] | None = None
+    """Which DICOM series are for the model, see `medswin.io.selection`: one rule, or one for each channel."""
     data: Data = Data()
     structures: list[Structure] | None = None
     preprocessing: Preprocessing = Preprocessing()
@@ -143,6 +146,21 @@ class Config(Strict):
     window: Window = Window()
     ood: OOD = OOD()
     tracking: Tracking = Tracking()
+
+    def model_post_init(self, context: Any) -> None:
+        """Which detectors are the default depends on the windows."""
+        if "detectors" not in self.ood.model_fields_set:
+            chosen = chosen_detectors(mirrored=bool(self.window.mirror_axes))
+            self.__dict__["ood"] = self.ood.model_copy(update={"detectors": chosen})  # frozen for everybody else
+
+    @field_validator("series")
+    @classmethod
+    def _check_series(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Check the rules as far as that can be done without the data set, which names the channels."""
+        if value is not None:
+            rules = value.get("channels", [value])
+            rules_of({"series": value}, [str(i) for i in range(len(rules))])
+        return value
 
     def label_set(self, dataset_names: dict[str, int]) -> LabelSet:
         """The structures of a data set under the names that this config gives them."""

@@ -10,7 +10,7 @@ QUICK_LOOK = Finding(
     "quick-look",
     "warn",
     "The scan is far larger than the training scans: it got a quick look, without overlap or mirroring.",
-    "cut the region out with --box",
+    "cut the region out, and use that part alone",
 )
 SIDE_UNKNOWN = Finding(
     "side-unknown",

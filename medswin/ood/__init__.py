@@ -6,6 +6,7 @@ accept, review or reject and the reasons in plain words. Stored as JSON and tens
 """
 
 from medswin.ood.calibration import Calibration
+from medswin.ood.choice import CHOSEN_COMBINE, chosen_detectors, chosen_view
 from medswin.ood.contract import OODDetector
 from medswin.ood.detectors import DETECTORS, build
 from medswin.ood.expected import ExpectedDice
@@ -19,6 +20,7 @@ from medswin.ood.scale import parsed
 from medswin.ood.view import Layout, View, columns, is_output
 
 __all__ = [
+    "CHOSEN_COMBINE",
     "DETECTORS",
     "Calibration",
     "ExpectedDice",
@@ -30,6 +32,8 @@ __all__ = [
     "OODDetector",
     "View",
     "build",
+    "chosen_detectors",
+    "chosen_view",
     "columns",
     "is_output",
     "not_checked",

@@ -60,6 +60,10 @@ class Calibration:
         """How many people are at least as unusual as ``score``, a person counting by the share of their scans."""
         return math.fsum(self.weights[self.scores >= score])
 
+    def scans_as_unusual(self, score: float) -> int:
+        """How many of their scans are."""
+        return int((self.scores >= score).sum())
+
     def p_value(self, score: float) -> float:
         """(1 + people at least as unusual) / (people + 1): in [1 / (people + 1), 1], small = unusual.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medswin.errors import InputError
+from medswin.ood.appearance import AXES, SIZES
+from medswin.ood.gloss import measured, span
 
 Triple = tuple[float, float, float]
 Geometry = Mapping[str, Sequence[float]]
@@ -15,9 +17,24 @@ Geometry = Mapping[str, Sequence[float]]
 FACTOR = 1.5
 """A size is unlike below the smallest training value over this, or above the largest one times this."""
 
-_TOO_LARGE = "cut the region out with --box"
-_TOO_SMALL = "use a scan that shows the whole region"
-_SPACING = "use a scan with voxels of that size"
+_SPACING, _FOV = SIZES
+_TOO_LARGE = "cut out the region that the model was made for, and use that part alone"
+_TOO_SMALL = "use a scan that shows the whole region that the model was made for"
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """A size that is unlike all training scans'.
+
+    Attributes:
+        what: the size, as `medswin.ood.appearance` calls it.
+        words: its value and what the training scans had.
+        repair: what to do about it.
+    """
+
+    what: str
+    words: str
+    repair: str
 
 
 @dataclass(frozen=True)
@@ -35,8 +52,10 @@ class Range:
     def too_large(self, values: Triple, factor: float) -> bool:
         return any(value > high * factor for value, high in zip(values, self.high, strict=True))
 
-    def too_small(self, values: Triple, factor: float) -> bool:
-        return any(value * factor < low for value, low in zip(values, self.low, strict=True))
+    def outside(self, values: Triple, factor: float) -> list[int]:
+        """Axes along which a value is too small or too large."""
+        ends = zip(values, self.low, self.high, strict=True)
+        return [axis for axis, (value, low, high) in enumerate(ends) if value * factor < low or value > high * factor]
 
     def text(self) -> str:
         """For people: ``"31-43 x 40-58 x 24-47 mm"``; a single number where both ends read alike."""
@@ -78,20 +97,29 @@ class GeometryRange:
         ends = ((self.fov_mm.low, self.spacing_mm.low), (self.fov_mm.high, self.spacing_mm.high))
         return [{"fov_mm": fov, "spacing_mm": spacing} for fov, spacing in ends]
 
-    def unlike(self, geometry: Geometry) -> tuple[str, ...]:
-        """What is unlike the training scans, in words with the repair; empty if nothing is.
+    def unlike(self, geometry: Geometry) -> tuple[Unlike, ...]:
+        """What is unlike the training scans, in words and with the repair; empty if nothing is.
 
         Raises:
             InputError: where a size is missing, not finite or not positive.
         """
         fov, spacing = sizes(geometry)
         found = []
-        if self.fov_mm.too_large(fov, self.factor) or self.fov_mm.too_small(fov, self.factor):
+        if self.fov_mm.outside(fov, self.factor):
             repair = _TOO_LARGE if self.fov_mm.too_large(fov, self.factor) else _TOO_SMALL
-            found.append(f"field of view {_size(fov)}; the training scans were {self.fov_mm.text()}: {repair}")
-        if self.spacing_mm.too_large(spacing, self.factor) or self.spacing_mm.too_small(spacing, self.factor):
-            found.append(f"voxel spacing {_size(spacing)}; the training scans had {self.spacing_mm.text()}: {_SPACING}")
+            found.append(Unlike(_FOV, self._told(_FOV, fov, self.fov_mm), repair))
+        if self.spacing_mm.outside(spacing, self.factor):
+            repair = f"use a scan with voxels of about {self.spacing_mm.text()}"
+            found.append(Unlike(_SPACING, self._told(_SPACING, spacing, self.spacing_mm), repair))
         return tuple(found)
+
+    def _told(self, what: str, values: Triple, known: Range) -> str:
+        """Along the one axis where it is unlike; along all three where there are more."""
+        axes = known.outside(values, self.factor)
+        if len(axes) > 1:
+            return f"{what} {_size(values)} (training {known.text()})"
+        axis, name = axes[0], f"{what} {AXES[axes[0]]}, mm"
+        return f"{measured(name, values[axis])} ({span(name, known.low[axis], known.high[axis])})"
 
     def to_json(self) -> dict[str, Any]:
         """``{"factor": 1.5, "fov_mm": [[low x, y, z], [high x, y, z]], "spacing_mm": ...}``."""

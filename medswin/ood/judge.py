@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,11 @@ from numpy.typing import ArrayLike
 
 from medswin.errors import ConfigError, InputError, PackageError, ShapeError
 from medswin.ood import words
-from medswin.ood.appearance import SIZES
 from medswin.ood.calibration import Calibration
 from medswin.ood.combine import Combine, check_combine, combined
 from medswin.ood.contract import Features, as_features
 from medswin.ood.expected import ExpectedDice
-from medswin.ood.geometry import Geometry, GeometryRange
+from medswin.ood.geometry import Geometry, GeometryRange, Unlike
 from medswin.ood.reference import Reference, order_of
 from medswin.ood.scale import Scaled, Spec, fit_scaled, from_tensors, to_tensors
 from medswin.ood.view import FEATURES, Layout
@@ -45,9 +45,9 @@ class Judge:
     than all calibration people is never accepted. Of scans of new people that are exchangeable with the calibration
     people, at most that share is not accepted, on average over calibration sets (`medswin.ood.calibration`).
 
-    A score is far if it lies beyond the most unusual calibration scan by as much as that lies above the middle one,
-    and by at least 1, the distance from the median to the 95 % quantile of training scans. This line only grades an
-    alarm: it carries no probability of its own.
+    A score is far if it lies beyond the most unusual calibration scan of usual size by as much as that lies above the
+    middle one, and by at least 1, the distance from the median to the 95 % quantile of training scans (which stand in
+    where no calibration scan is of usual size). This line only grades an alarm: it carries no probability of its own.
 
     Attributes:
         detectors: fitted detectors with their scales.
@@ -75,7 +75,7 @@ class Judge:
         *,
         train_people: Sequence[Hashable],
         calibration_people: Sequence[Hashable],
-        train_geometry: Sequence[Geometry],
+        train_geometry: Sequence[Geometry] | GeometryRange,
         calibration_geometry: Sequence[Geometry],
         detectors: Sequence[Spec] = DEFAULT_DETECTORS,
         combine: Combine = "max",
@@ -88,7 +88,8 @@ class Judge:
             train_ND: (N, D) rows of the training scans (`medswin.ood.view`), of at least three people.
             calibration_ND: (M, D) rows of scans of other people, who were used for nothing else.
             train_people, calibration_people: the person of each scan.
-            train_geometry, calibration_geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of each scan.
+            train_geometry, calibration_geometry: ``{"fov_mm": (x, y, z), "spacing_mm": (x, y, z)}`` of each scan; of
+                the training scans, what was learned of these will do.
             detectors: registered names, or ``{"name": ..., "params": {...}, "reads": [...]}``.
             combine: ``"max"`` or ``"fisher"``.
             layout: parts of a row; None for features alone.
@@ -110,7 +111,7 @@ class Judge:
         if parts.width != train.shape[1]:
             raise ShapeError(f"rows of {train.shape[1]} numbers do not fit the layout, which has {parts.width}")
         scaled = tuple(fit_scaled(spec, train, train_people, parts) for spec in detectors)
-        ranges = GeometryRange.fit(train_geometry)
+        ranges = train_geometry if isinstance(train_geometry, GeometryRange) else GeometryRange.fit(train_geometry)
         scores = [
             UNLIKE
             if ranges.unlike(geometry)
@@ -130,18 +131,25 @@ class Judge:
     def far(self) -> float:
         """The score beyond which a scan is rejected rather than sent to review."""
         usual = self.calibration.scores[self.calibration.scores < UNLIKE]
-        top = float(usual[-1]) if len(usual) else UNLIKE
-        return top + max(top - self.calibration.middle, 1.0)
+        top, middle = (float(usual[-1]), self.calibration.middle) if len(usual) else (1.0, 0.0)
+        return top + max(top - middle, 1.0)
+
+    @property
+    def limit(self) -> float:
+        """The score above which a scan is not accepted; NaN where none is, as all calibration people are unlike."""
+        limit = self.calibration.limit(self.rate)
+        return limit if math.isfinite(limit) else math.nan
 
     def figures(self) -> dict[str, float]:
-        """What was set on the calibration people, for a log of experiments."""
-        return {
+        """What was set on the calibration people, for a log of experiments; what is not there is left out."""
+        found = {
             "calibration_people": float(self.calibration.people),
             "false_alarm_rate": self.rate,
-            "limit": self.calibration.limit(self.rate),
+            "limit": self.limit,
             "middle": self.calibration.middle,
             "far": self.far,
         }
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def judge(self, feature_D: ArrayLike | torch.Tensor, geometry: Geometry) -> OODResult:
         """The verdict on one scan.
@@ -164,11 +172,15 @@ class Judge:
         score = UNLIKE if unlike else combined(self.detectors, self.combine, found)
         p_value, rate = self.calibration.p_value(score), self.rate
         verdict: Verdict = "accept" if p_value > rate else "reject" if unlike or score > self.far else "review"
-        limit = self.calibration.limit(rate)
-        unusual = self.reference.unusual(row) if verdict != "accept" else []
-        reasons = self._reasons(verdict, score, unlike, unusual)
+        reasons = [words.rank(self.calibration, score, verdict == "accept")]
+        if verdict != "accept":
+            reasons.append(self._unusual(row, unlike, found))
+        reasons += self._caveats()
+        if verdict != "accept":
+            reasons.append(words.repair(rejected=verdict == "reject", sizes=[size.repair for size in unlike]))
         expected = None if verdict == "reject" or self.expected is None else self.expected(self.summary(row))
-        return OODResult(verdict, score, limit, p_value, self.calibration.people, rate, reasons, parts, expected)
+        people = self.calibration.people
+        return OODResult(verdict, score, self.limit, p_value, people, rate, tuple(reasons), parts, expected)
 
     def summary(self, row_D: ArrayLike) -> Features:
         """The few numbers of a row that `ExpectedDice` reads.
@@ -181,22 +193,22 @@ class Judge:
         outputs = row[layout.place("outputs") if "outputs" in layout.parts else []]
         return np.concatenate([np.log1p(np.maximum(scores, 0.0)), outputs])
 
-    def _reasons(
-        self, verdict: Verdict, score: float, unlike: tuple[str, ...], unusual: Sequence[str]
-    ) -> tuple[str, ...]:
+    def _unusual(self, row: Features, unlike: Sequence[Unlike], scaled: Sequence[float]) -> str:
+        """What no training scan had: sizes first. The features have no words; where nothing else speaks, they do."""
+        found = [*(size.words for size in unlike), *self.reference.unusual(row, [size.what for size in unlike])]
+        if found:
+            return words.unusual(found)
+        ours = [score for part, score in zip(self.detectors, scaled, strict=True) if FEATURES in part.reads]
+        return words.nothing_unusual(features=bool(ours) and max(ours) >= min(max(scaled), 1.0))
+
+    def _caveats(self) -> list[str]:
+        """What is said with every verdict of a judge that cannot keep to the rate it was asked for."""
         calibration, wanted = self.calibration, self.false_alarm_rate
-        found = [*unlike] if unlike else [words.rank(calibration, score, verdict == "accept")]
-        more = [said for said in unusual if not (unlike and said.startswith(SIZES))]  # told with their repair already
-        if more:
-            found.append(words.unusual(more))
-        if verdict == "reject" and not unlike:
-            found.append(words.far())
         if 1 / (calibration.people + 1) > wanted:
-            found.append(words.too_few(calibration.people, wanted, self.rate))
-        elif self.rate > wanted:
-            people = calibration.as_unusual(UNLIKE)
-            found.append(words.unlike_people(people, calibration.people, wanted, self.rate))
-        return tuple(found)
+            return [words.too_few(calibration.people, wanted, self.rate)]
+        if self.rate > wanted:
+            return [words.unlike_people(calibration.as_unusual(UNLIKE), calibration.people, wanted, self.rate)]
+        return []
 
     def _keys(self) -> list[str]:
         names = [part.name for part in self.detectors]
@@ -279,10 +291,13 @@ def _one_row(feature_D: ArrayLike | torch.Tensor, width: int) -> Features:
     return feature
 
 
-def _check_rows(side: str, table_ND: Features, people: Sequence[Hashable], geometries: Sequence[Geometry]) -> None:
-    if not len(table_ND) == len(people) == len(geometries):
+def _check_rows(
+    side: str, table_ND: Features, people: Sequence[Hashable], geometries: Sequence[Geometry] | GeometryRange
+) -> None:
+    sizes = len(people) if isinstance(geometries, GeometryRange) else len(geometries)
+    if not len(table_ND) == len(people) == sizes:
         raise InputError(
-            f"{side}: {len(table_ND)} features, {len(people)} people and {len(geometries)} geometries must be as many",
+            f"{side}: {len(table_ND)} features, {len(people)} people and {sizes} geometries must be as many",
             repair="give the person and the geometry of each scan",
         )
     if len(table_ND) == 0:

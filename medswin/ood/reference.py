@@ -12,16 +12,13 @@ from sklearn.preprocessing import StandardScaler
 
 from medswin.ood.appearance import PERCENTILES
 from medswin.ood.contract import Features
+from medswin.ood.gloss import measured, span
 from medswin.ood.ranges import Ranges
 from medswin.ood.view import FEATURES, Layout
 
 MOST_REASONS = 3
 FAR = 2.5  # spreads of a number from its middle below which nothing is said of it
 TOLD = ("outputs", "appearance", "shape")
-OUTPUTS = {
-    "entropy": "the network is unsure of its outlines: entropy",
-    "disagreement": "the mirrored scan is outlined differently: disagreement",
-}
 _LEVEL = "intensity at "
 _VOLUME = ": volume, ml"
 
@@ -58,8 +55,13 @@ class Reference:
         distances = np.sqrt((away**2).mean(axis=1))
         return [(self.pseudonym(int(i)), float(distances[i])) for i in np.argsort(distances, kind="stable")[:count]]
 
-    def unusual(self, row_D: Features) -> list[str]:
-        """What no training scan had, in words, the farthest first: ``"noise 0.31 (training 0.02 to 0.07)"``."""
+    def unusual(self, row_D: Features, told: Sequence[str] = ()) -> list[str]:
+        """What no training scan had, in words, the farthest first: ``"volume 8 ml (training 3 to 5)"``.
+
+        Args:
+            row_D: of the scan.
+            told: beginnings of names of which nothing is to be said here.
+        """
         said: list[tuple[float, str]] = []
         inverted = self._inverted(row_D)
         missing = self._missing(row_D)
@@ -70,12 +72,13 @@ class Reference:
             distances = self._ranges[part].distances(own[None])[0]
             for i in np.flatnonzero(((own < low) | (own > high)) & (distances > FAR)):
                 certain = part == "outputs" and own[i] < low[i]  # surer than ever is no reason for doubt
-                told = (inverted and _is_intensity(names[i])) or names[i].rpartition(": ")[0] in missing
-                if not (certain or told):
-                    said.append((float(distances[i]), f"{_words(names[i], own[i])} ({_range(low[i], high[i])})"))
+                covered = (inverted and _is_intensity(names[i])) or names[i].rpartition(": ")[0] in missing
+                if not (certain or covered or names[i].startswith(tuple(told))):
+                    words = f"{measured(names[i], own[i])} ({span(names[i], low[i], high[i])})"
+                    said.append((float(distances[i]), words))
         said += [(np.inf, f"{structure} was not found") for structure in missing]
         if inverted:
-            said.append((np.inf, "intensities look inverted: what is bright in the training scans is dark"))
+            said.append((np.inf, "intensities look inverted (bright in the training scans, dark here)"))
         return [words for _, words in sorted(said, key=lambda pair: -pair[0])[:MOST_REASONS]]
 
     def outside(self, row_D: Features) -> list[float]:
@@ -119,23 +122,3 @@ def order_of(rows: Features) -> NDArray[np.intp]:
 
 def _is_intensity(name: str) -> bool:
     return name.startswith((_LEVEL, "skewness"))
-
-
-def _words(name: str, value: float) -> str:
-    """``"voxel spacing head-foot, mm"`` and 5.0 -> ``"voxel spacing head-foot 5 mm"``."""
-    head, _, unit = name.rpartition(", ")
-    if head and unit in ("mm", "ml"):
-        return f"{head} {number(value)} {unit}"
-    return f"{OUTPUTS.get(name, name)} {number(value)}"
-
-
-def _range(low: float, high: float) -> str:
-    texts = number(low), number(high)
-    return f"training {texts[0]}" if texts[0] == texts[1] else f"training {texts[0]} to {texts[1]}"
-
-
-def number(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if value == 0 or abs(value) >= 1000:
-        return f"{value:.0f}"
-    return f"{value:.{max(2 - int(np.floor(np.log10(abs(value)))), 0)}f}" if abs(value) < 1 else f"{value:.3g}"

@@ -10,6 +10,9 @@ from medswin.prediction import OODResult, Verdict
 
 Lamp = Literal["green", "amber", "red", "grey"]
 
+BEYOND_SCALE = 1e5
+"""Scores from here on are no measurements but marks: of sizes unlike the training scans, or of an overflow."""
+
 
 @dataclass(frozen=True)
 class VerdictWords:
@@ -69,7 +72,7 @@ def numbers(ood: OODResult) -> tuple[tuple[str, str], ...]:
     """
     rows: list[tuple[str, str]] = []
     if math.isfinite(ood.score):
-        rows.append(("Score", f"{ood.score:.3g} (higher = more unusual)"))
+        rows.append(("Score", f"{score_words(ood.score)} (higher = more unusual)"))
     if math.isfinite(ood.limit):
         rows.append(("Limit", f"{ood.limit:.3g} (accepted up to here)"))
     if math.isfinite(ood.p_value):
@@ -79,14 +82,24 @@ def numbers(ood: OODResult) -> tuple[tuple[str, str], ...]:
     if math.isfinite(ood.false_alarm_rate):
         rows.append(("False alarms", _false_alarms(ood.false_alarm_rate)))
     if ood.expected_dice is not None:
-        rows.append(("Expected Dice", dice_words(ood.expected_dice)))
+        rows.append(("Expected Dice", f"{dice_words(ood.expected_dice)}: {DICE_CAVEAT}"))
     if ood.parts:
-        rows.append(("By detector", ", ".join(f"{name} {score:.3g}" for name, score in ood.parts.items())))
+        rows.append(("By detector", ", ".join(f"{name} {score_words(score)}" for name, score in ood.parts.items())))
     return tuple(rows)
 
 
+def score_words(score: float, form: str = ".3g") -> str:
+    """A score as people read it: ``"7.31"``, ``"beyond the scale"``, or a dash where there is none."""
+    if math.isnan(score):
+        return "-"
+    return "beyond the scale" if score >= BEYOND_SCALE else format(score, form)
+
+
+DICE_CAVEAT = "nine in ten of a mixture of usual and degraded scans lie within, which is no promise for this one"
+
+
 def dice_words(expected: tuple[float, float, float]) -> str:
-    """``"0.87 (0.80-0.91)"``: what the segmentation's Dice is expected to be, and where nine in ten lie."""
+    """``"0.87 (0.80-0.91)"``: what the segmentation's Dice is expected to be, and an interval: see `DICE_CAVEAT`."""
     middle, low, high = expected
     return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 

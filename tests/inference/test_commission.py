@@ -19,7 +19,7 @@ from medswin.inference.observe import observe
 from medswin.io import FORMAT_VERSION, read_package, write_image, write_package
 from medswin.labels import LabelSet
 from medswin.networks import SwinUNETR
-from medswin.ood import Judge, View, row, row_layout
+from medswin.ood import GeometryRange, Judge, View, row, row_layout
 
 PARAMS = {"in_channels": 1, "out_channels": 2, "feature_size": 6, "depths": [1, 1], "num_heads": [1, 2]}
 PARAMS |= {"window_size": 2, "finest_width": 4}
@@ -53,7 +53,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.stack(rows[20:]),
         train_people=list(range(20)),
         calibration_people=list(range(20, 40)),
-        train_geometry=[geometry] * 20,
+        train_geometry=GeometryRange.fit([geometry], factor=1.7),
         calibration_geometry=[geometry] * 20,
         detectors=["mahalanobis", "entropy"],
         layout=layout,
@@ -72,10 +72,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def site(folder: Path, count: int, shift: float = 0.0) -> list[Path]:
+def site(folder: Path, count: int, shift: float = 0.0, first: int = 100) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for i in range(count):
-        write_image(folder / f"site_{i:02d}.nii.gz", scan(100 + i, shift), np.eye(4))
+        write_image(folder / f"site_{i:02d}.nii.gz", scan(first + i, shift), np.eye(4))
     return sorted(folder.glob("*.nii.gz"))
 
 
@@ -92,6 +92,8 @@ def test_the_limit_is_set_on_half_of_the_site_and_the_network_stays(package: Pat
     assert read_package(tmp_path / "new").id == made.package
     np.testing.assert_array_equal(new(scans[0]).labels, old(scans[0]).labels)
     assert "site_" not in json.dumps(made.report)
+    assert "limit" not in made.report  # the old one and the new one are on scales of their own
+    assert new.model.judge.geometry.factor == 1.7
     assert "cannot show whether segmentations are right" in read_package(tmp_path / "new").card
 
 
@@ -107,6 +109,62 @@ def test_a_site_that_the_model_was_not_made_for_is_refused(package: Path, tmp_pa
     assert Predictor.load(tmp_path / "new")(scans[0]).ood.verdict == "accept"
 
 
+def test_a_corrupt_scan_among_usual_ones_does_not_disarm_the_verdict(package: Path, tmp_path: Path) -> None:
+    """One of 20 is noise: it is left out of both halves, and rejected by the new judge as by the old one."""
+    scans = site(tmp_path / "scans", 20)
+    write_image(scans[7], scan(107, shift=30.0), np.eye(4))
+    owners = {path: path.name for path in scans}
+    made = commission(package, scans, owners, tmp_path / "new")
+    assert made.left_out == (scans[7],)
+    assert made.report["left_out"] == made.report["verdicts_as_shipped"]["reject"] == 1
+    assert (made.report["scans"], made.report["people"]) == (20, 19)
+    assert "of usual scans that it does not reject" in made.report["summary"]
+    assert "The 1 that it rejects taught nothing and set no limit" in made.report["summary"]
+    new = Predictor.load(tmp_path / "new")
+    assert new(scans[7]).ood.verdict == "reject"
+    assert new(scans[8]).ood.verdict == "accept"
+    commission(package, scans, owners, tmp_path / "all", despite_rejects=True)
+    disarmed = Predictor.load(tmp_path / "all")
+    assert disarmed(scans[7]).ood.verdict != "reject"  # what would have come of it
+
+
+def test_too_few_are_left_where_rejected_scans_are_not_used(package: Path, tmp_path: Path) -> None:
+    scans = site(tmp_path / "scans", 5)
+    write_image(scans[0], scan(100, shift=30.0), np.eye(4))
+    with pytest.raises(InputError, match="scans of 4 people are left where the 1 that the model rejects"):
+        commission(package, scans, {path: path.name for path in scans}, tmp_path / "new")
+
+
+def test_a_model_without_a_judge_gets_one_from_the_site_alone(package: Path, tmp_path: Path) -> None:
+    """As imported ones have none: features of all stages, entropy and shapes; mirroring is off."""
+    bare = read_package(package)
+    model = {key: value for key, value in bare.model.items() if key != "ood_view"}
+    write_package(tmp_path / "bare", model=model, state=bare.state, metrics={}, card="# boxes\n")
+    scans = site(tmp_path / "scans", 24)
+    owners = {path: path.name for path in scans}
+    with pytest.raises(InputError, match="scans of 9 people can be used, a limit needs those of 10 or more"):
+        commission(tmp_path / "bare", scans[:9], owners, tmp_path / "new")
+    made = commission(tmp_path / "bare", scans, owners, tmp_path / "new")
+    new, card = Predictor.load(tmp_path / "new"), read_package(tmp_path / "new").card
+    judge = new.model.judge
+    assert judge is not None
+    assert (len(judge.reference.rows), judge.calibration.people, judge.combine) == (12, 12, "fisher")
+    assert [part.name for part in judge.detectors] == ["mahalanobis", "entropy", "ranges"]
+    assert new.model.view == View(stages=(1, 2, 3), outputs=("entropy",), appearance=True, shape=True)
+    assert judge.geometry.fov_mm.high == (16.0, 18.0, 17.0)
+    assert made.report["verdicts_as_shipped"] == {"accept": 0, "review": 0, "reject": 0}
+    assert made.report["differences"] == []
+    assert made.report["scans"] == 24
+    for text in (made.report["summary"], card):
+        assert "network and site are unproven together" in text
+        assert "learned what is usual from 12 people of this site alone" in text
+    accepted = [new(path).ood.verdict == "accept" for path in site(tmp_path / "more", 12, first=300)]
+    assert sum(accepted) >= 9
+    write_image(tmp_path / "odd.nii.gz", -scan(0, shift=30.0), np.eye(4))
+    assert new(tmp_path / "odd.nii.gz").ood.verdict == "reject"
+    np.testing.assert_array_equal(new(scans[0]).labels, Predictor.load(tmp_path / "bare")(scans[0]).labels)
+
+
 def test_few_people_are_refused(package: Path, tmp_path: Path) -> None:
     scans = site(tmp_path / "scans", 6)
     with pytest.raises(InputError, match="scans of 2 people"):
@@ -114,20 +172,22 @@ def test_few_people_are_refused(package: Path, tmp_path: Path) -> None:
 
 
 def test_the_commands(package: Path, tmp_path: Path) -> None:
-    """Fit, score and explain as typed; a damaged scan is told and the others are done."""
-    scans = site(tmp_path / "scans", 6)
+    """Fit, score and explain as typed; a damaged scan and one that is rejected are told and the others are done."""
+    scans = site(tmp_path / "scans", 7)
+    write_image(scans[6], scan(106, shift=30.0), np.eye(4))
     (tmp_path / "scans" / "broken.nii.gz").write_bytes(b"nothing")
     run = CliRunner().invoke
     words = ["ood", "fit", "-m", str(package), "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "new")]
     result = run(app, [*words, "--no-progress"])
     assert result.exit_code == 1, result.output
     assert "broken.nii.gz" in result.stderr
+    assert "site_06.nii.gz: left out, as the model rejects it" in result.stderr
     assert json.loads((tmp_path / "new.acceptance.json").read_text())["failed"] == 1
     words = ["ood", "score", "-m", str(tmp_path / "new"), "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "s.csv")]
     result = run(app, [*words, "--no-progress"])
     assert result.exit_code == 1, result.output
     lines = (tmp_path / "s.csv").read_text().splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert lines[0].startswith("case,verdict,score,limit,p_value,expected_dice,")
     assert "score mahalanobis,score entropy,reasons" in lines[0]
     words = ["ood", "explain", str(scans[0]), "-m", str(tmp_path / "new"), "-o", str(tmp_path / "why")]

@@ -25,19 +25,32 @@ def test_a_usual_scan_gives_no_finding() -> None:
 
 
 def test_a_whole_head_is_told_to_be_cut() -> None:
-    assert ranges().unlike({**USUAL, "fov_mm": (220.0, 220.0, 110.0)}) == (
-        "field of view 220 x 220 x 110 mm; the training scans were 31-43 x 40-58 x 24-47 mm: "
-        "cut the region out with --box",
-    )
+    (found,) = ranges().unlike({**USUAL, "fov_mm": (220.0, 220.0, 110.0)})
+    assert found.words == "field of view 220 x 220 x 110 mm (training 31-43 x 40-58 x 24-47 mm)"
+    assert found.repair == "cut out the region that the model was made for, and use that part alone"
 
 
 def test_a_slab_and_thick_slices_are_named() -> None:
-    slab = {"fov_mm": (36.0, 50.0, 10.0), "spacing_mm": (0.43, 0.43, 5.0)}
-    assert ranges().unlike(slab) == (
-        "field of view 36 x 50 x 10 mm; the training scans were 31-43 x 40-58 x 24-47 mm: "
-        "use a scan that shows the whole region",
-        "voxel spacing 0.43 x 0.43 x 5 mm; the training scans had 1 x 1 x 1 mm: use a scan with voxels of that size",
-    )
+    fov, spacing = ranges().unlike({"fov_mm": (36.0, 50.0, 10.0), "spacing_mm": (0.43, 0.43, 5.0)})
+    assert fov.words == "field of view 10 mm head-foot (training 24.0 to 47.0)"
+    assert fov.repair == "use a scan that shows the whole region that the model was made for"
+    assert spacing.words == "voxel spacing 0.43 x 0.43 x 5 mm (training 1 x 1 x 1 mm)"
+    assert spacing.repair == "use a scan with voxels of about 1 x 1 x 1 mm"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_axis_is_called_by_its_name(axis: int) -> None:
+    spacing = [1.0, 1.0, 1.0]
+    spacing[axis] = 5.0
+    (found,) = ranges().unlike({**USUAL, "spacing_mm": spacing})
+    name = ("left-right", "front-back", "head-foot")[axis]
+    assert (found.what, found.words) == ("voxel spacing", f"voxel spacing 5 mm {name} (training 1.0 to 1.0)")
+
+
+def test_no_option_of_a_command_is_told_to_a_clinician() -> None:
+    for factor in (0.1, 10.0):
+        size = {name: tuple(factor * mm for mm in values) for name, values in USUAL.items()}
+        assert not any("--" in found.words + found.repair for found in ranges().unlike(size))
 
 
 @pytest.mark.parametrize(

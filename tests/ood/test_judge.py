@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from medswin.errors import ConfigError, InputError, PackageError, ShapeError
-from medswin.ood import Judge, not_checked
+from medswin.ood import Calibration, GeometryRange, Judge, Layout, not_checked
 from medswin.ood.judge import UNLIKE
+from medswin.prediction import OODResult
 
 WIDTH = 5
 SIZE = {"fov_mm": (36.0, 50.0, 36.0), "spacing_mm": (1.0, 1.0, 1.0)}
@@ -45,7 +47,8 @@ def test_an_ordinary_scan_is_accepted() -> None:
     assert result.false_alarm_rate == 0.05
     assert set(result.parts) == {"mahalanobis", "knn"}
     assert result.score == max(result.parts.values())
-    assert result.reasons[0].endswith("of the 39 people it was calibrated on were at least as unusual")
+    (reason,) = result.reasons
+    assert reason.endswith("of the 39 people it was calibrated on were at least as unusual")
 
 
 def test_a_far_scan_is_rejected_with_the_smallest_p_value_there_is() -> None:
@@ -54,7 +57,41 @@ def test_a_far_scan_is_rejected_with_the_smallest_p_value_there_is() -> None:
     assert result.p_value == 1 / 40
     assert result.reasons == (
         "less like the training scans than 39 of the 39 people it was calibrated on",
-        "far beyond every scan it was calibrated on: do not use the result",
+        "no single measurement stands out; the network's inner features do",
+        "far beyond the scans it was calibrated on: do not use the result",
+    )
+
+
+def test_a_scan_for_review_is_told_what_to_do() -> None:
+    judge = fitted()
+    result = next(r for step in np.linspace(0, 9, 90) if (r := judge.judge(np.full(WIDTH, step), SIZE)).p_value < 0.05)
+    assert result.verdict == "review"  # of 39 people one has a scan as unusual and one less so: neither is counted
+    assert result.reasons == (
+        "less like the training scans than 38 of the 39 people it was calibrated on",
+        "no single measurement stands out; the network's inner features do",
+        "check every outline before using the result",
+    )
+
+
+def test_features_are_not_blamed_where_another_detector_alarms() -> None:
+    """The first number is called a feature, the others outputs: only the last of these is unusual, and has no name."""
+    layout = Layout({"features": 1, "other": 4})
+    judge = fitted(layout=layout, detectors=["mahalanobis", {"name": "knn", "reads": ["other"]}])
+    assert judge.judge(np.array([0, 0, 0, 0, 30.0]), SIZE).reasons[1] == "no single measurement stands out"
+    assert judge.judge(np.array([30.0, 0, 0, 0, 0]), SIZE).reasons[1].endswith("the network's inner features do")
+
+
+def test_a_rank_below_one_person_is_not_told_as_none() -> None:
+    """Of the 20 people the most unusual has two scans, one of them beyond the new scan: p = 1.5 / 21."""
+    scores = np.array([*range(19), 30.0, 40.0])
+    calibration = Calibration.fit(scores, [*range(19), 19, 19])
+    judge = replace(fitted(), calibration=calibration, detectors=fitted().detectors[:1])
+    step = next(s for s in np.linspace(0, 200, 2000) if 30 < judge.judge(np.full(WIDTH, s), SIZE).score < 40)
+    result = judge.judge(np.full(WIDTH, step), SIZE)
+    assert result.verdict == "accept"
+    assert result.p_value == pytest.approx(1.5 / 21)
+    assert result.reasons == (
+        "like the training scans, but only just: 1 scan of the 20 people it was calibrated on was at least as unusual",
     )
 
 
@@ -84,7 +121,9 @@ def test_sizes_unlike_are_rejected_whatever_the_features_say() -> None:
     assert result.score == UNLIKE
     assert result.p_value == 1 / 40
     assert result.reasons == (
-        "field of view 220 x 220 x 110 mm; the training scans were 36 x 50 x 36 mm: cut the region out with --box",
+        "less like the training scans than 39 of the 39 people it was calibrated on",
+        "what is unusual: field of view 220 x 220 x 110 mm (training 36 x 50 x 36 mm)",
+        "do not use the result: cut out the region that the model was made for, and use that part alone",
     )
     assert json.loads(json.dumps(result.score, allow_nan=False)) == UNLIKE
 
@@ -104,9 +143,40 @@ def test_calibration_scans_unlike_in_size_count_against_the_rate() -> None:
     result = judge.judge(np.zeros(WIDTH), HEAD)
     assert result.verdict == "reject"
     assert result.p_value == result.false_alarm_rate == 5 / 40
-    assert "4 of the 39 people it was calibrated on had sizes unlike" in result.reasons[-1]
-    assert "12.5 % instead of 5 %" in result.reasons[-1]
+    assert result.reasons[0] == "less like the training scans than 35 of the 39 people it was calibrated on"
+    assert "4 of the 39 people it was calibrated on had sizes unlike" in result.reasons[2]
+    assert "12.5 % instead of 5 %" in result.reasons[2]
+    assert result.reasons[-1].startswith("do not use the result")
     assert judge.judge(np.zeros(WIDTH), SIZE).verdict == "accept"
+
+
+def test_where_all_calibration_people_are_unlike_nothing_is_accepted_and_all_numbers_are_finite() -> None:
+    _, owners = people(np.random.default_rng(1), 20)
+    judge = fitted(calibration=20, calibration_geometry=[HEAD] * len(owners))
+    usual, odd = judge.judge(np.zeros(WIDTH), SIZE), judge.judge(np.full(WIDTH, 30.0), SIZE)
+    assert (usual.verdict, odd.verdict) == ("review", "reject")
+    assert judge.far == 2.0  # training scans stand in: 1 is their 95 % quantile, 0 their middle
+    assert usual.false_alarm_rate == 1.0
+    assert np.isnan(usual.limit)
+    assert json.loads(json.dumps(usual.to_json(), allow_nan=False))["limit"] is None
+    assert set(judge.figures()) == {"calibration_people", "false_alarm_rate", "middle", "far"}
+    assert usual.reasons[0] == "not less like the training scans than any of the 20 people it was calibrated on"
+    assert "20 of the 20 people it was calibrated on had sizes unlike" in usual.reasons[2]
+
+
+@pytest.mark.parametrize("endless", [float("inf"), -float("inf"), float("nan")])
+def test_no_number_without_an_end_gets_into_json(endless: float) -> None:
+    row = OODResult("review", endless, endless, endless, 3, endless, parts={"knn": endless}).to_json()
+    assert json.loads(json.dumps(row, allow_nan=False))["limit"] is None
+    assert np.isnan(OODResult.from_json(row).limit)
+
+
+def test_what_was_learned_of_sizes_before_will_do() -> None:
+    ranges = GeometryRange.fit([SIZE], factor=3.0)
+    judge = fitted(train_geometry=ranges)
+    assert judge.geometry == ranges
+    assert judge.judge(np.zeros(WIDTH), {**SIZE, "spacing_mm": (2.9, 1.0, 1.0)}).verdict == "accept"
+    assert judge.judge(np.zeros(WIDTH), {**SIZE, "spacing_mm": (3.1, 1.0, 1.0)}).verdict == "reject"
 
 
 def test_few_people_raise_the_rate_and_say_so() -> None:
@@ -115,7 +185,7 @@ def test_few_people_raise_the_rate_and_say_so() -> None:
         result = judge.judge(feature, SIZE)
         assert result.verdict == verdict
         assert result.false_alarm_rate == 1 / 8
-        assert result.reasons[-1] == (
+        assert result.reasons[1 if verdict == "accept" else 2] == (
             "calibrated on 7 people only: false alarms may reach 12.5 %, and a limit of 5 % needs 19 people or more"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 
@@ -43,16 +44,18 @@ def test_a_usual_scan_has_nothing_unusual() -> None:
 
 def test_what_is_unusual_comes_with_the_training_range() -> None:
     known = reference()
-    assert "voxel spacing head-foot 5 mm (training 1)" in known.unusual(row(scan(99), spacing=5.0))
+    assert "voxel spacing 5 mm head-foot (training 1.0 to 1.0)" in known.unusual(row(scan(99), spacing=5.0))
+    assert not any("spacing" in words for words in known.unusual(row(scan(99), spacing=5.0), ["voxel spacing"]))
     assert any(words.startswith("hippocampus: volume") for words in known.unusual(row(scan(99), volume=8)))
     noisy = scan(99) + np.random.default_rng(0).normal(0, 1, (1, 12, 14, 10)).astype(np.float32)
-    assert any(words.startswith("noise ") and "(training " in words for words in known.unusual(row(noisy)))
+    said = [words for words in known.unusual(row(noisy)) if words.startswith("noise ")]
+    assert re.fullmatch(r"noise \S+ of the range of intensities \(training \S+ to \S+\)", said[0])
 
 
 def test_inverted_intensities_are_called_so_and_not_listed_one_by_one() -> None:
     said = reference().unusual(row(-scan(99)))
     assert said[0].startswith("intensities look inverted")
-    assert not any(words.startswith(("intensity at", "skewness")) for words in said)
+    assert not any(words.startswith(("normalised intensity", "lopsidedness")) for words in said)
 
 
 def test_the_most_similar_scans_are_named_by_number_alone() -> None:
@@ -65,10 +68,9 @@ def test_the_most_similar_scans_are_named_by_number_alone() -> None:
     assert known.people[6] == known.people[7]
 
 
-def test_a_verdict_that_is_not_accept_says_what_is_unusual() -> None:
-    known, size = reference(), {**SIZE, "spacing_mm": (1.0, 1.0, 1.4)}
+def judge_of(known: Reference) -> Judge:
     held = np.stack([row(scan(seed), volume=3 + seed % 3) for seed in range(100, 140)])
-    judge = Judge.fit(
+    return Judge.fit(
         known.rows,
         held,
         train_people=list(range(30)),
@@ -79,9 +81,37 @@ def test_a_verdict_that_is_not_accept_says_what_is_unusual() -> None:
         combine="fisher",
         layout=known.layout,
     )
+
+
+def test_what_a_clinician_reads_of_thick_slices_and_inverted_intensities() -> None:
+    size = {**SIZE, "spacing_mm": (1.0, 1.0, 5.0)}
+    odd = np.concatenate([row(-scan(99), spacing=5.0)[:-7], row(scan(99))[-7:]])  # what was found has a usual shape
+    result = judge_of(reference()).judge(odd, size)
+    assert result.verdict == "reject"
+    assert result.reasons == (
+        "less like the training scans than 40 of the 40 people it was calibrated on",
+        "what is unusual: voxel spacing 5 mm head-foot (training 1.0 to 1.0); "
+        "intensities look inverted (bright in the training scans, dark here)",
+        "do not use the result: use a scan with voxels of about 1 x 1 x 1 mm",
+    )
+
+
+def test_what_a_clinician_reads_of_inverted_intensities_alone() -> None:
+    result = judge_of(reference()).judge(row(-scan(99)), SIZE)
+    assert result.verdict == "reject"
+    assert result.reasons == (
+        "less like the training scans than 40 of the 40 people it was calibrated on",
+        "what is unusual: intensities look inverted (bright in the training scans, dark here)",
+        "far beyond the scans it was calibrated on: do not use the result",
+    )
+
+
+def test_a_verdict_that_is_not_accept_says_what_is_unusual() -> None:
+    known, size = reference(), {**SIZE, "spacing_mm": (1.0, 1.0, 1.4)}
+    judge = judge_of(known)
     result = judge.judge(row(scan(99), spacing=1.4), size)
     assert result.verdict == "reject"
-    assert any("what is unusual: voxel spacing head-foot 1.4 mm (training 1)" in reason for reason in result.reasons)
+    assert any("what is unusual: voxel spacing 1.4 mm head-foot (training 1.0 to 1.0)" in r for r in result.reasons)
     usual = judge.judge(row(scan(98)), SIZE)
     assert usual.verdict == "accept"
     assert not any("unusual:" in reason for reason in usual.reasons)

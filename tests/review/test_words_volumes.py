@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from medswin.errors import InputError
 from medswin.labels import LabelSet
+from medswin.ood.judge import UNLIKE
+from medswin.ood.scale import CAP
 from medswin.prediction import OODResult, Prediction
 from medswin.review import numbers, significant, verdict_words, volume_rows
+from medswin.review.words import BEYOND_SCALE, score_words
 
 NAMES = LabelSet.from_names(["head", "tail", "body"])
 
@@ -86,6 +89,25 @@ def test_the_numbers_are_said_in_words() -> None:
         "Limit set on": "60 people kept out of training",
         "False alarms": "5 % of scans like the training scans, about 1 in 20, are not accepted",
         "By detector": "mahalanobis 7.31, knn 0.5",
+    }
+
+
+def test_marks_are_not_told_as_scores() -> None:
+    """Of a scan that is unlike in size, and of a detector whose numbers overflow; the judge's own marks are meant."""
+    assert min(UNLIKE, CAP) == BEYOND_SCALE
+    told = dict(numbers(OODResult("reject", UNLIKE, 4.1, 1 / 41, 40, 0.05, parts={"mahalanobis": CAP, "knn": 0.5})))
+    assert told["Score"] == "beyond the scale (higher = more unusual)"
+    assert told["By detector"] == "mahalanobis beyond the scale, knn 0.5"
+    assert "e+" not in " ".join(told.values())
+    assert "1000000" not in " ".join(told.values())
+    assert [score_words(s, ".3f") for s in (2.0, UNLIKE, float("nan"))] == ["2.000", "beyond the scale", "-"]
+
+
+def test_the_expected_dice_says_for_what_it_holds() -> None:
+    told = dict(numbers(OODResult("accept", expected_dice=(0.87, 0.8, 0.912))))
+    assert told == {
+        "Expected Dice": "0.87 (0.80-0.91): nine in ten of a mixture of usual and degraded scans lie within, which is "
+        "no promise for this one"
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from medswin.cli.brain import CENTRES_MM, template
 from medswin.config import load, parts
 from medswin.config.init import start_from
 from medswin.inference import Predictor
@@ -16,8 +18,19 @@ from medswin.io import Scan, read_labels, read_nifti, read_package
 from medswin.labels import LabelSet
 from medswin.metrics import dice
 from medswin.resources import ZOO, find_config
+from medswin.review.words import BEYOND_SCALE
 
 FOLDER = ZOO / "hippocampus"
+CROP = (40, 52, 36)  # voxels, as the training scans
+
+
+def crop(volume: np.ndarray, share: Sequence[float]) -> np.ndarray:
+    """A crop about a place in shares of the volume; of the MR trunk, which has 20 slices only, all are taken."""
+    place = []
+    for part, whole, size in zip(share, volume.shape, CROP, strict=True):
+        first = min(max(round(part * whole) - size // 2, 0), max(whole - size, 0))
+        place.append(slice(first, first + size))
+    return np.ascontiguousarray(volume[tuple(place)])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +80,35 @@ def test_inverted_intensities_are_flagged(predictor: Predictor, hippocampus_dir:
 def test_a_trunk_is_rejected_with_the_repair(predictor: Predictor, data_dir: Path) -> None:
     found = predictor(data_dir / "nifti" / "mr_trunk_3mm.nii.gz")
     assert found.ood.verdict == "reject"
-    assert any("field of view" in reason and "--box" in reason for reason in found.ood.reasons)
+    rank, unusual, repair = found.ood.reasons
+    assert rank == "less like the training scans than 20 of the 20 people it was calibrated on"
+    assert unusual.startswith("what is unusual: field of view ")
+    assert "cut out the region" in repair
+    assert "--" not in " ".join(found.ood.reasons)
+
+
+def test_a_trunk_that_is_cut_and_called_1_mm_is_not_accepted(predictor: Predictor, data_dir: Path) -> None:
+    """Sizes do not give it away; the intensities, the features and what is outlined have to."""
+    for name in ("ct", "mr"):
+        volume = read_nifti(data_dir / "nifti" / f"{name}_trunk_3mm.nii.gz").image[0].numpy()
+        for centre in ((0.35, 0.5, 0.5), (0.5, 0.5, 0.3), (0.6, 0.4, 0.7)):
+            found = predictor(Scan.from_array(crop(volume, centre), np.eye(4), f"{name} trunk")).ood
+            assert found.verdict in ("review", "reject"), (name, centre)
+            assert found.score < BEYOND_SCALE, "its size was to be usual"
+            assert found.reasons[0].startswith("less like the training scans than ")
+
+
+def test_a_cerebellum_is_less_like_the_training_scans_than_a_hippocampus(predictor: Predictor) -> None:
+    """All of one brain, MNI152, so that contrast and blur are the same."""
+    brain = template()
+    inverse, image = np.linalg.inv(brain.grid.affine), brain.image[0].numpy()
+    score: dict[str, list[float]] = {"hippocampus": [], "cerebellum": []}
+    places = {"hippocampus": CENTRES_MM.values(), "cerebellum": [(-25, -65, -35), (25, -65, -35)]}
+    for part, centres in places.items():
+        for centre in centres:
+            share = (inverse @ [*centre, 1])[:3] / image.shape
+            score[part].append(predictor(Scan.from_array(crop(image, share), np.eye(4), part)).ood.score)
+    assert max(score["hippocampus"]) < min(score["cerebellum"]) < BEYOND_SCALE
 
 
 def test_the_shipped_weights_start_a_run_of_the_shipped_config():
