@@ -1,33 +1,34 @@
-"""Headers of DICOM files: what places a slice in a volume, and which files are no slice of one.
-
-Nothing that a file says about a person leaves this package: pydicom's warnings and log, which quote values, stay off.
-"""
+"""Headers of DICOM files: what places a slice in a volume. A frame of a multi-frame file is a slice as well."""
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-logging.getLogger("pydicom").addFilter(lambda record: False)
+from medswin.io.dicom.aside import FRAMES, set_aside
+from medswin.io.dicom.deflated import inflates_too_far
+from medswin.io.dicom.meaning import TAGS as MEANING
+from medswin.io.dicom.meaning import Meaning
+from medswin.io.dicom.plain import Plain
+from medswin.io.dicom.values import Frame, Tags, is_compressed, known, listed, number, numbers
 
-MODALITIES = ("CT", "MR", "PT", "NM")
-IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2", "4", "20", "128"))  # storage of single slices of these
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins with it
-TIMES = ("TemporalPositionIdentifier", "EchoTime", "DiffusionBValue")
+TIMES = ("TemporalPositionIdentifier", "EchoTime", "DiffusionBValue", "StackID")
 """What is one in a volume."""
-REPEATS = ("TriggerTime", "AcquisitionNumber")
-"""What also tells volumes apart where slices lie at the same places."""
+REPEATS = (
+    "TriggerTime", "AcquisitionNumber", "DiffusionGradientOrientation", "ImageType", "FrameReferenceTime",
+    "AcquisitionTime",
+)  # fmt: skip
+"""What also tells volumes apart where slices lie at the same places; so do the dimensions that a frame counts."""
 TAGS = (
-    "SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesDescription", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", *TIMES, *REPEATS,
+    "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesDescription", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", *TIMES, *REPEATS, *MEANING, "SharedFunctionalGroupsSequence", FRAMES,
 )  # fmt: skip
 SKEW = 1e-2  # by which the directions of rows and columns may miss the right angle and the length of one
 
@@ -53,113 +54,124 @@ class Place:
         return across / np.linalg.norm(across)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Header:
-    """What is known of one slice without its pixels.
+    """What is known of one slice without its pixels. It has no telling ``repr``: tracebacks show local variables.
 
     Attributes:
         path: the file.
+        frame: its number in a multi-frame file, from 0; None for a file of one slice.
+        study: StudyInstanceUID; may be empty.
         series: SeriesInstanceUID; where it is empty, the folder below the one that was searched.
-        modality: of `MODALITIES`.
+        has_uid: whether it was not.
+        modality: of `medswin.io.dicom.aside.MODALITIES`.
         description: of the series.
         size: columns and rows.
         place: None where the file does not say.
         thickness_mm: of the slice; None where the file does not say.
+        compressed: whether its pixels are.
+        plain: where its pixels lie, if they lie in the file as they are.
+        meaning: of its stored values.
         times, repeats: values of `TIMES` and `REPEATS`, empty for what is missing.
     """
 
     path: Path
+    frame: int | None
+    study: str
     series: str
+    has_uid: bool
     modality: str
     description: str
     size: tuple[int, int]
     place: Place | None
     thickness_mm: float | None
+    compressed: bool
+    plain: Plain | None
+    meaning: Meaning
     times: tuple[str, ...]
     repeats: tuple[str, ...]
 
 
-def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
-    """Each file in a tree, in the order of their names, with its header, or what it is where it is no slice."""
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
+def read_headers(path: Path) -> Iterator[tuple[Path, Header | str]]:
+    """Each slice of a file or of a tree of them, in the order of their names, or what it is where it is no slice.
+
+    To be called within `discreet`.
+    """
+    if path.is_file():
+        yield from ((path, found) for found in _headers(path, Path(path.name)))
+        return
+    for file in sorted(path.rglob("*")):
+        below = file.relative_to(path)
         hidden = any(part.startswith(".") for part in below.parts)
-        if path.is_file() and path.name != "DICOMDIR" and not hidden:
-            yield path, _header(path, below)
+        if file.is_file() and file.name != "DICOMDIR" and not hidden:
+            yield from ((file, found) for found in _headers(file, below))
 
 
-def _header(path: Path, below: Path) -> Header | str:
+def _headers(path: Path, below: Path) -> list[Header | str]:
     import pydicom
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-            return _set_aside(dataset) or _as_header(dataset, path, below)
+        with path.open("rb") as file:
+            if inflates_too_far(file):
+                return ["too large once inflated"]
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_tags()))
+            tags = known(dataset, _tags())
+            why = set_aside(tags)
+            plain = None if why else Plain.found(tags, file, path)
+            if why or FRAMES not in tags:
+                return [why or _header(tags, tags, None, path, below, plain)]
+            return list(_frames(tags, path, below, plain))
     except pydicom.errors.InvalidDicomError:
-        return "not DICOM"
+        return ["not DICOM"]
     except Exception:  # whatever a damaged file makes of the reader
-        return "damaged"
+        return ["damaged"]
 
 
-def _set_aside(dataset: Any) -> str:
-    kinds, stored = {str(kind).upper() for kind in _list(dataset, "ImageType")}, str(dataset.get("SOPClassUID") or "")
-    if not dataset.get("Rows") or not dataset.get("Columns"):
-        return "damaged" if stored in IMAGES else "no image"
-    if dataset.get("Modality") not in MODALITIES:
-        return "of another modality"
-    if stored.startswith(SECONDARY_CAPTURE) or "SECONDARY CAPTURE" in kinds:
-        return "secondary capture"
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        return "multi-frame"
-    if str(dataset.get("PhotometricInterpretation") or "MONOCHROME2") not in ("MONOCHROME1", "MONOCHROME2"):
-        return "colour"
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
-        return "colour"
-    return "localiser" if {"LOCALIZER", "SCOUT"} & kinds else ""
+@cache
+def _tags() -> dict[Any, str]:
+    """`TAGS` by their numbers, which pydicom would look up for each file."""
+    from pydicom.tag import Tag
+
+    return {Tag(tag): tag for tag in TAGS}
 
 
-def _as_header(dataset: Any, path: Path, below: Path) -> Header:
-    thickness = _numbers(dataset, "SliceThickness", 1)
-    times, repeats = (tuple(" ".join(map(str, _list(dataset, tag))) for tag in tags) for tags in (TIMES, REPEATS))
+def _frames(file: dict[str, Any], path: Path, below: Path, plain: Plain | None) -> Iterator[Header | str]:
+    for i in range(len(file[FRAMES])):
+        frame = Frame(file, i)
+        pixels = plain and plain.frame(i, file["Rows"] * file["Columns"])
+        yield set_aside(file, frame) or _header(file, frame, i, path, below, pixels)
+
+
+def _header(
+    file: dict[str, Any], tags: Tags, frame: int | None, path: Path, below: Path, plain: Plain | None
+) -> Header:
+    times, repeats = (tuple(" ".join(map(str, listed(tags, tag))) for tag in names) for names in (TIMES, REPEATS))
+    counted = tuple(map(str, listed(tags, "DimensionIndexValues")))
     return Header(
         path=path,
-        series=str(dataset.get("SeriesInstanceUID") or below.parent),
-        modality=str(dataset.Modality),
-        description=str(dataset.get("SeriesDescription") or ""),
-        size=(int(dataset.Columns), int(dataset.Rows)),
-        place=_place(dataset),
-        thickness_mm=None if thickness is None else float(thickness[0]),
+        frame=frame,
+        study=str(file.get("StudyInstanceUID") or ""),
+        series=str(file.get("SeriesInstanceUID") or below.parent),
+        has_uid=bool(file.get("SeriesInstanceUID")),
+        modality=str(file["Modality"]),
+        description=str(file.get("SeriesDescription") or ""),
+        size=(int(file["Columns"]), int(file["Rows"])),
+        place=_place(tags),
+        thickness_mm=number(tags, "SliceThickness"),
+        compressed=is_compressed(file["TransferSyntaxUID"]),
+        plain=plain,
+        meaning=Meaning.of(file, tags),
         times=times,
-        repeats=repeats,
+        repeats=(*repeats, *counted),
     )
 
 
-def _place(dataset: Any) -> Place | None:
-    origin, axes = _numbers(dataset, "ImagePositionPatient", 3), _numbers(dataset, "ImageOrientationPatient", 6)
-    pixel = _numbers(dataset, "PixelSpacing", 2)
+def _place(tags: Tags) -> Place | None:
+    origin, axes = numbers(tags, "ImagePositionPatient", 3), numbers(tags, "ImageOrientationPatient", 6)
+    pixel = numbers(tags, "PixelSpacing", 2)
     if origin is None or axes is None or pixel is None or pixel.min() <= 0:
         return None
     axes = axes.reshape(2, 3)
     if np.abs(axes @ axes.T - np.eye(2)).max() > SKEW:
         return None
     return Place(origin, axes / np.linalg.norm(axes, axis=1, keepdims=True), pixel[::-1])
-
-
-def _numbers(dataset: Any, tag: str, count: int) -> NDArray[np.float64] | None:
-    """None for what is missing, too short, too long or no number."""
-    try:
-        found = np.array([float(value) for value in _list(dataset, tag)])
-    except (TypeError, ValueError):
-        return None
-    return found if len(found) == count and np.isfinite(found).all() else None
-
-
-def _list(dataset: Any, tag: str) -> list[Any]:
-    try:
-        value = dataset.get(tag)
-    except (TypeError, ValueError):  # a number that is none
-        return ["?"]
-    if value is None or value == "":
-        return []
-    return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]

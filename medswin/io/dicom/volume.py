@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,186 +13,169 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.dicom.header import Header, Place
-from medswin.io.dicom.series import SAME_MM, Series, along
-from medswin.io.grid import Grid
+from medswin.io.dicom.discreet import discreet
+from medswin.io.dicom.grouping import SAME_MM
+from medswin.io.dicom.pixels import Files, Pixels, read_pixels
+from medswin.io.dicom.series import Series
+from medswin.io.dicom.stack import UNEVEN, Stack, stacked
+from medswin.io.dicom.suv import suv_factor
+from medswin.io.dicom.tilt import straightened
+from medswin.io.grid import Grid, sizes
 from medswin.io.scan import Scan
 
-UNEVEN = 0.02  # share of the distance of slices by which one may differ
-OFF_LINE = 0.25  # share of the smallest voxel side by which a slice may miss the line through the first and the last
-TILT_DEGREES = 0.5  # between the normal and that line
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SLAB = 16  # slices that are read before they are put into the volume: one line of the processor's cache
+_THREADS = 8
+_APART = 16  # values between the slices of a slab, so that they do not all fall on the same lines of the cache
 
 
-def read_series(series: Series) -> Scan:
+def read_series(series: Series, *, resample_tilt: bool = False, suv: bool = False) -> Scan:
     """Read a series: (1, X, Y, Z) in the units that its slopes and intercepts give, X along the rows of a slice.
 
     The order and the place of the slices come from their positions alone. Each slice has its own slope and intercept.
     Twin slices with the same pixels are read once; padding takes the lowest value that is none. MONOCHROME1 says how to
     show an image and changes no value. Findings tell of all this.
 
+    Args:
+        series: from `find_series`.
+        resample_tilt: whether slices that are tilted against the line on which they lie (gantry tilt) are shifted onto
+            a straight grid by linear interpolation, with a finding that says so; else they are refused.
+        suv: whether PET becomes body-weight SUV in g/ml, see `medswin.io.dicom.suv`.
+
     Raises:
         InputError: for slices without position, orientation or spacing, at uneven distances, missing, tilted against
-            their normal, off the line or in two versions at one place, and for pixels that are damaged, cut short,
-            compressed in a way that no installed library reads, or valued by a table. It names the series by its
+            their normal, off the line or in two versions at one place, for more than `medswin.io.header.MAX_VOXELS`
+            or than fit into memory, for pixels that are damaged, cut short, compressed in a way that no installed
+            library reads, or valued by a table, and for PET that cannot be scaled. It names the series by its
             `Series.id`, and says nothing that the files say of a person.
     """
-    rows, places = _distinct(series)
-    affine = _affine(places, series.id)
-    first = series.slices[0]
-    image = np.empty((*first.size, len(places)), dtype=np.float32)
-    hidden = np.zeros(image.shape, dtype=np.bool_)
-    seen = -1
-    for i, (header, z) in enumerate(zip(series.slices, rows, strict=True)):
-        values, padding = _pixels(header, f"{series.id}, slice {i + 1} of {len(rows)}")
-        if z > seen:
-            image[..., z], hidden[..., z] = values.T, padding.T
-        elif not (np.array_equal(image[..., z], values.T) and np.array_equal(hidden[..., z], padding.T)):
-            raise InputError(
-                "two slices with different pixels lie at one place",
-                where=f"{series.id}, slice {i + 1} of {len(rows)}",
-                repair="export one time point, echo or reconstruction at a time",
-            )
-        seen = z
-    findings = [*series.findings, *_thickness(first, affine), *_twins(len(rows) - len(places)), *_pad(image, hidden)]
+    factor = suv_factor(series) if suv else 1.0
+    stack = stacked(series, tilted=resample_tilt)
+    try:
+        image, pixels = _filled(series, stack)
+    except MemoryError:
+        what = f"{sizes(stack.shape)} voxels do not fit into memory"
+        raise InputError(what, where=series.id, repair="export a part of it, or read it on a larger machine") from None
+    affine, padding = stack.affine, _pad(image, stack, pixels)
+    if stack.tilt_degrees:
+        image, affine = straightened(image, affine, series.id)
+    findings = [
+        *series.findings,
+        *_thickness(series, affine),
+        *_twins(stack),
+        *_told(series),
+        *padding,
+        *_tilted(stack.tilt_degrees),
+    ]
+    if suv:
+        image *= np.float32(factor)
+        findings.append(Finding("suv", "note", "Its values are SUV by body weight, in g/ml."))
     return Scan.checked(series.id, image[None], Grid.checked(image.shape, affine, series.id), tuple(findings))
 
 
-def _distinct(series: Series) -> tuple[list[int], list[Place]]:
-    """For each slice the number of its place along the normal, and the places."""
-    positions = along(series.slices)
-    if positions is None:
-        raise InputError(
-            "its slices do not say where they lie (position, orientation or pixel spacing is missing or nonsense)",
-            where=series.id,
-            repair="export the original series again; converted or anonymised copies may have lost these tags",
-        )
-    rows: list[int] = []
-    places: list[Place] = []
-    last = -np.inf
-    for header, position in zip(series.slices, positions, strict=True):
-        if header.place is not None and position - last >= SAME_MM:
-            places.append(header.place)
-            last = position
-        rows.append(len(places) - 1)
-    if len(places) < 2:
-        raise InputError("it has one slice, a volume has more", where=series.id, repair="give all slices of the series")
-    return rows, places
+def _filled(series: Series, stack: Stack) -> tuple[NDArray[np.float32], list[Pixels]]:
+    """The volume, and what was noticed about each slice."""
+    image = np.empty(stack.shape, dtype=np.float32)
+    pixels: list[Pixels] = []
+    last = np.empty(0, dtype=np.float32)
+    with closing(_slabs(series)) as slabs:  # else an error's traceback would keep it, and the silence, going
+        for slab_ZYX, read in slabs:
+            first = len(pixels)
+            pixels += read
+            new = [i == 0 or stack.rows[i] > stack.rows[i - 1] for i in range(first, len(pixels))]
+            for k, i in enumerate(range(first, len(pixels))):
+                before = slab_ZYX[k - 1] if k else last
+                if not new[k] and not (np.array_equal(slab_ZYX[k], before) and pixels[i].same_padding(pixels[i - 1])):
+                    raise InputError(
+                        "two slices with different pixels lie at one place",
+                        where=_where(series, i),
+                        repair="export one time point, echo or reconstruction at a time",
+                    )
+            last = slab_ZYX[-1].copy()
+            _put(slab_ZYX if all(new) else slab_ZYX[new], image[..., : stack.rows[len(pixels) - 1] + 1])
+    return image, pixels
 
 
-def _affine(places: list[Place], where: str) -> NDArray[np.float64]:
-    """Voxel index -> RAS+ mm."""
-    first = places[0]
-    origins = np.array([place.origin_mm for place in places])
-    steps = np.diff(origins @ first.normal)
-    step = float(np.median(steps))
-    odd = int(np.argmax(np.abs(steps - step)))
-    if abs(steps[odd] - step) > max(UNEVEN * step, SAME_MM):
-        missing = steps[odd] / step
-        likely = f", {round(missing) - 1} missing" if missing > 1.5 and abs(missing - round(missing)) < 0.1 else ""
-        raise InputError(
-            f"its slices lie {step:.3g} mm apart, but the {odd + 1}th and the next {steps[odd]:.3g} mm{likely}",
-            where=where,
-            repair="export the series again with all its slices",
-        )
-    between = (origins[-1] - origins[0]) / (len(places) - 1)
-    tilt = float(np.degrees(np.arccos(np.clip(first.normal @ between / np.linalg.norm(between), -1, 1))))
-    if tilt > TILT_DEGREES:
-        raise InputError(
-            f"its slices are tilted by {tilt:.1f} degrees against the line on which they lie (gantry tilt)",
-            where=where,
-            repair="have the scanner or the archive correct the tilt, and export that series",
-        )
-    off_mm = np.linalg.norm(origins - origins[0] - np.arange(len(places))[:, None] * between, axis=1)
-    if off_mm.max() > OFF_LINE * min(*first.pixel_mm, step):
-        raise InputError(
-            f"its slice {int(off_mm.argmax()) + 1} lies {off_mm.max():.3g} mm off the line through the others",
-            where=where,
-            repair="export the series again; its positions contradict each other",
-        )
-    affine = np.eye(4)
-    affine[:3, :2] = (first.axes * first.pixel_mm[:, None]).T
-    affine[:3, 2], affine[:3, 3] = between, first.origin_mm
-    return LPS_TO_RAS @ affine
+def _slabs(series: Series) -> Generator[tuple[NDArray[np.float32], list[Pixels]], None, None]:
+    """Values (slices, rows, columns) of some slices after the others, in an array that is used again, and the rest."""
+    columns, rows = series.size
+    room = np.empty((min(_SLAB, len(series.slices)), rows * columns + _APART), dtype=np.float32)
+    room_ZYX = room[:, : rows * columns].reshape(len(room), rows, columns)
+    files = Files(series.slices)
+    with discreet(), _mapped(series) as each:
+        for start in range(0, len(series.slices), _SLAB):
+            headers = series.slices[start : start + _SLAB]
+            wheres = [_where(series, start + k) for k in range(len(headers))]
+            shared = [files.shared(*both) for both in zip(headers, wheres, strict=True)]
+            read = list(each(read_pixels, headers, shared, wheres, room_ZYX))
+            yield room_ZYX[: len(headers)], read
 
 
-def _pixels(header: Header, where: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Values (rows, columns), and which of them are padding."""
-    import pydicom
-
-    again = "export it again"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset: Any = pydicom.dcmread(header.path)
-        except Exception:
-            raise InputError("the file is damaged", where=where, repair=again) from None
-        try:
-            stored = dataset.pixel_array
-        except (NotImplementedError, RuntimeError):
-            raise InputError(
-                f"no installed library reads its compression, {_compression(dataset)}, or the data are damaged",
-                where=where,
-                repair='install medswin with its extra "dicom", or export the series without compression',
-            ) from None
-        except Exception:
-            raise InputError("its pixels are damaged or cut short", where=where, repair=again) from None
-    if stored.shape != header.size[::-1]:
-        raise InputError("its pixels have another shape than its header says", where=where, repair=again)
-    if "ModalityLUTSequence" in dataset:
-        raise InputError("its values are given by a table", where=where, repair="export it with slope and intercept")
-    try:
-        slope, intercept = (_number(dataset, *pair) for pair in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)))
-        low, high = _padding(dataset)
-    except (TypeError, ValueError):
-        raise InputError("its slope, intercept or padding value is no number", where=where, repair=again) from None
-    if not np.isfinite([slope, intercept]).all() or slope == 0:
-        raise InputError("its slope or intercept is zero, infinite or NaN", where=where, repair=again)
-    return (stored * slope + intercept).astype(np.float32), (stored >= low) & (stored <= high)
+def _where(series: Series, i: int) -> str:
+    return f"{series.id}, slice {i + 1} of {len(series.slices)}"
 
 
-def _compression(dataset: Any) -> str:
-    uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    return str(uid.name) if uid is not None and uid.name != str(uid) else "unknown"
+@contextmanager
+def _mapped(series: Series) -> Iterator[Callable[..., Iterable[Any]]]:
+    """What maps a function over slices: threads where they are compressed, as decoding lets other threads run."""
+    if any(header.compressed for header in series.slices):
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+            yield pool.map
+    else:
+        yield map
 
 
-def _number(dataset: Any, tag: str, default: float) -> np.float64:
-    value = dataset.get(tag)
-    return np.float64(default if value is None or value == "" else float(value))
+def _put(slab_ZYX: NDArray[np.float32], image_XYZ: NDArray[np.float32]) -> None:
+    """Make a slab the last slices of an image, row by row: as a whole, most of it falls out of the cache meanwhile."""
+    end = image_XYZ[..., image_XYZ.shape[2] - len(slab_ZYX) :]
+    for y in range(slab_ZYX.shape[1]):
+        end[:, y] = slab_ZYX[:, y].T
 
 
-def _padding(dataset: Any) -> tuple[float, float]:
-    """First and last stored value that are padding, as the pixels hold them: by the bits stored, with their sign."""
-    if dataset.get("PixelPaddingValue") in (None, ""):
-        return np.inf, -np.inf
-    one = int(dataset.PixelPaddingValue)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [one, one if limit in (None, "") else int(limit)]
-    bits = int(dataset.BitsStored)
-    for i, end in enumerate(ends):
-        end &= 2**bits - 1
-        ends[i] = end - 2**bits if dataset.get("PixelRepresentation") == 1 and end >= 2 ** (bits - 1) else end
-    return min(ends), max(ends)
-
-
-def _thickness(first: Header, affine: NDArray[np.float64]) -> list[Finding]:
-    step, thickness = float(np.linalg.norm(affine[:3, 2])), first.thickness_mm
+def _thickness(series: Series, affine: NDArray[np.float64]) -> list[Finding]:
+    step, thickness = float(np.linalg.norm(affine[:3, 2])), series.slices[0].thickness_mm
     if thickness is None or abs(thickness - step) <= max(UNEVEN * step, SAME_MM):
         return []
     said = f"Slices are {thickness:.3g} mm thick and lie {step:.3g} mm apart; the distance counts."
     return [Finding("slice-distance", "note", said)]
 
 
-def _twins(count: int) -> list[Finding]:
+def _twins(stack: Stack) -> list[Finding]:
+    count = len(stack.rows) - stack.shape[2]
     said = f"{count} slice(s) came twice with the same pixels; each was read once."
     return [Finding("twin-slices", "note", said)] if count else []
 
 
-def _pad(image: NDArray[np.float32], hidden: NDArray[np.bool_]) -> list[Finding]:
+def _told(series: Series) -> list[Finding]:
+    meanings, findings = [header.meaning for header in series.slices], []
+    if any(one.lossy for one in meanings):
+        said = "Its values went through a compression that changed them, before medswin got them."
+        findings.append(Finding("lossy-compression", "note", said))
+    if series.modality in ("CT", "PT") and not all(one.scaled for one in meanings):
+        said = "It does not say how stored values become those of the image; they were taken as they are."
+        findings.append(
+            Finding("no-rescale", "warn", said, "look at values that are known: air in a CT is near -1000 HU")
+        )
+    return findings
+
+
+def _pad(image: NDArray[np.float32], stack: Stack, pixels: Sequence[Pixels]) -> list[Finding]:
     """Give padding the lowest value of the rest, in place."""
-    if not hidden.any() or hidden.all():
+    masks = {row: one.hidden for row, one in zip(stack.rows, pixels, strict=True) if one.hidden is not None}
+    lowest = min(one.lowest for one in pixels)
+    if not masks or np.isinf(lowest):
         return []
-    lowest = image[~hidden].min()
-    image[hidden] = lowest
-    said = f"{int(hidden.sum())} voxels are padding around the image and were set to its lowest value, {lowest:g}."
+    for row, hidden in masks.items():
+        image[..., row][hidden.T] = lowest
+    count = sum(int(hidden.sum()) for hidden in masks.values())
+    said = f"{count} voxels are padding around the image and were set to its lowest value, {lowest:g}."
     return [Finding("padding", "note", said)]
+
+
+def _tilted(degrees: float) -> list[Finding]:
+    if not degrees:
+        return []
+    said = (
+        f"Its slices were tilted by {degrees:.1f} degrees against the line on which they lie (gantry tilt); they were "
+        "resampled onto a straight grid, by linear interpolation along their rows and columns."
+    )
+    return [Finding("gantry-tilt", "warn", said, "check outlines against the slices as they were acquired")]
