@@ -26,13 +26,14 @@ def fit(
         float | None, typer.Option("--false-alarms", min=0.0, max=1.0, help="Share of usual scans that may be flagged.")
     ] = None,
     despite_rejects: Annotated[
-        bool, typer.Option("--despite-rejects", help="Go on where the model rejects most of the scans.")
+        bool, typer.Option("--despite-rejects", help="Use the scans that the model rejects too, even if most are.")
     ] = False,
     progress: Progress = True,
 ) -> None:
     """Set the limit of a model's verdict on scans of one's own, and report how they differ. No labels are needed.
 
     Writes the package, and beside it ``OUTPUT.acceptance.json``. Give usual scans of people whom the model has not met.
+    Scans that the model rejects are named and left out. A model without a judge, such as an imported one, gets one.
     """
     from medswin.cli import screen
     from medswin.cli.status import batch_status, complain
@@ -60,6 +61,8 @@ def fit(
     write_json(report, made.report)
     screen.prose(made.report["summary"])
     screen.facts([("package", out), ("id", made.package[:12]), ("report", report)])
+    for path in made.left_out:
+        complain(f"{path}: left out, as the model rejects it. Repair: look at it; --despite-rejects takes it if usual")
     for _, message in made.failed:
         complain(message)
     raise typer.Exit(batch_status(made.report["scans"], len(made.failed)))
@@ -68,35 +71,47 @@ def fit(
 @app.command()
 def score(
     model: Model,
-    inputs: Input,
+    inputs: Annotated[
+        Path, typer.Option("-i", "--input", help="A scan, a folder of scans, a tree of DICOM files, a zip or a table.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write.")],
     progress: Progress = True,
 ) -> None:
-    """Verdict, score and p-value of each scan, in a table; no label maps are written."""
+    """Verdict, score and p-value of each scan, in a table; no label maps are written.
+
+    What the names of DICOM cases stand for is kept in ``.private`` beside the table.
+    """
     from medswin.cli import screen
     from medswin.cli.status import batch_status, check_output, complain
-    from medswin.errors import InputError, explain
+    from medswin.errors import explain
     from medswin.inference import Predictor
     from medswin.inference.scores import write_scores
-    from medswin.io.layouts import case_names
-    from medswin.io.nifti import find_scans
+    from medswin.io.private import PRIVATE, keep_origins, private_folder
+    from medswin.io.sources import find_sources, unzipped
+    from medswin.review.words import score_words
 
-    scans = find_scans(inputs)
-    names, done, failed = case_names(scans), {}, []
     check_output(out, "scores.csv")
+    done = {}
     with screen.bar(shown=progress) as bar:
         predictor = Predictor.load(model)
-        for path in bar.track(scans):
-            try:
-                if names[path] in done:
-                    raise InputError("another scan has the same name", where=path, repair="rename one of them")
-                done[names[path]] = predictor(path).ood
-            except Exception as error:  # whatever is wrong with one scan, the others are done
-                failed.append(explain(error, path))
+        private_folder(out.parent)
+        with unzipped(inputs, out.parent / PRIVATE) as opened:
+            found = find_sources(opened, out.parent, predictor.model.channels, predictor.model.series, zipped=inputs)
+            keep_origins(out.parent, found.origins)
+            failed = [explain(error) for _, error in found.failed]
+            for source in bar.track(found.cases):
+                try:
+                    done[source.case] = predictor(source.read()).ood
+                except Exception as error:  # whatever is wrong with one scan, the others are done
+                    failed.append(source.explain(error))
     write_scores(out, done)
-    rows = [[name, ood.verdict, screen.figure(ood.score), screen.figure(ood.p_value)] for name, ood in done.items()]
+    rows = [
+        [name, ood.verdict, score_words(ood.score, ".3f"), screen.figure(ood.p_value)] for name, ood in done.items()
+    ]
     screen.table(f"{len(done)} scans", ["scan", "verdict", "score", "p"], rows, numbers=2)
     screen.facts([("scores", out)])
+    for name, why in found.left_out:
+        screen.line(f"{name}: left out: {why}")
     for message in failed:
         complain(message)
     raise typer.Exit(batch_status(len(done), len(failed)))
@@ -120,18 +135,18 @@ def explain(
     from medswin.inference.cam import write_cam
     from medswin.inference.predictor import geometry
     from medswin.io.files import output_folder
-    from medswin.review.words import dice_words
+    from medswin.review.words import DICE_CAVEAT, dice_words, score_words
 
     predictor = Predictor.load(model)
     prepared = predictor.prepare(scan, box)
     labels, found = predictor.segment(prepared)
     ood = predictor.verdict(prepared, labels, found.feature.numpy())
     files = write_cam(predictor, prepared, labels, scan, output_folder(out), box)
-    facts: list[tuple[str, object]] = [("verdict", ood.verdict), ("score", screen.figure(ood.score))]
+    facts: list[tuple[str, object]] = [("verdict", ood.verdict), ("score", score_words(ood.score, ".3f"))]
     facts += [("limit", screen.figure(ood.limit)), ("p-value", screen.figure(ood.p_value))]
-    facts += [("by detector", ", ".join(f"{name} {screen.figure(value)}" for name, value in ood.parts.items()))]
+    facts += [("by detector", ", ".join(f"{name} {score_words(value, '.3f')}" for name, value in ood.parts.items()))]
     if ood.expected_dice is not None:
-        facts.append(("expected Dice", dice_words(ood.expected_dice)))
+        facts.append(("expected Dice", f"{dice_words(ood.expected_dice)}: {DICE_CAVEAT}"))
     judge = predictor.model.judge
     if judge is not None:
         row = predictor.row(prepared, labels, found.feature.numpy())

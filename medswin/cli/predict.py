@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +20,9 @@ class Precision(StrEnum):
 
 
 def predict(
-    inputs: Annotated[Path, typer.Option("-i", "--input", help="A NIfTI file, or a folder of them.")],
+    inputs: Annotated[
+        Path, typer.Option("-i", "--input", help="A scan, a folder of scans, a tree of DICOM files, a zip or a table.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder for label maps and case files.")],
     model: Annotated[str, typer.Option("-m", "--model", help="Shipped model, or a package folder or zip.")],
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")] = "cpu",
@@ -41,6 +44,10 @@ def predict(
     skip_air: Annotated[
         bool, typer.Option("--skip-air/--no-skip-air", help="Leave out windows that hold air alone.")
     ] = True,
+    all_series: Annotated[
+        bool, typer.Option("--all-series", help="Take every DICOM series, also those that are not for this model.")
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the cases and the cores.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo cases that have results already.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw a progress bar.")] = True,
 ) -> None:
@@ -48,23 +55,39 @@ def predict(
     from medswin.cli import screen
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
+    from medswin.inference.schedule import in_processes
 
+    options = {
+        "device": device,
+        "precision": precision.value,
+        "threads": threads,
+        "mirror": mirror,
+        "memory_limit_gb": memory_limit,
+        "skip_air": skip_air,
+    }
     with screen.bar(shown=progress) as bar:
-        predictor = Predictor.load(
-            model,
-            device=device,
-            precision=precision.value,
-            threads=threads,
-            mirror=mirror,
-            memory_limit_gb=memory_limit,
-            skip_air=skip_air,
-            notify=screen.line,
+        predictor = Predictor.load(model, **options, notify=screen.line)
+        shares = {"memory_limit_gb": memory_limit and memory_limit / workers, "threads": threads and threads // workers}
+        each = options | {**shares, "threads": shares["threads"] or (threads and 1)}
+        schedule = in_processes(partial(load_quietly, model, each), workers) if workers > 1 else None
+        result = predict_folder(
+            predictor, inputs, out, bar.track, box=box, overwrite=overwrite, all_series=all_series, schedule=schedule
         )
-        result = predict_folder(predictor, inputs, out, bar.track, box=box, overwrite=overwrite)
     if result.done:
         before = sum(case.resumed for case in result.done)
         screen.outcomes(f"{len(result.done) - before} segmented, {before} were there already", result.done)
         screen.facts([("results", out)])
-    for _, message in result.failed:
-        complain(message)
+    if result.skipped:
+        screen.line(f"{len(result.skipped)} series left out, see {out / 'run.log'}; --all-series takes them")
+    for one in result.failed:
+        complain(one.reason)
     raise typer.Exit(batch_status(len(result.done), len(result.failed)))
+
+
+def load_quietly(model: str, options: dict[str, Any]) -> Any:
+    """The predictor of a worker, whose process begins anew."""
+    from medswin.cli.process import hush
+    from medswin.inference import Predictor
+
+    hush()
+    return Predictor.load(model, **options)

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -62,7 +71,7 @@ def outcomes(title: str, cases: Sequence[Outcome]) -> None:
         names = []
     rows: list[list[str | Text]] = [
         [
-            case.case,
+            Text(case.case),
             Text(case.ood.verdict, style=COLOURS[case.ood.verdict]),
             figure(case.ood.p_value),
             *(figure(case.volumes_ml.get(name, math.nan)) for name in names),
@@ -94,9 +103,16 @@ def figure(number: float) -> str:
 def bar(*, shown: bool) -> Progress:
     """A progress bar over cases on stderr; nothing is drawn unless ``shown``, nor into a file or a pipe."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeElapsedColumn())
     hidden = not (shown and console.is_terminal)
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True)
+
+
+class Rate(ProgressColumn):
+    """Cases a minute, as soon as that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{60 * task.speed:.3g}/min" if task.speed else "")
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:

@@ -4,9 +4,10 @@
 it that works with any network, wherever MONAI takes an inferer. `predict_folder` does a folder of scans.
 """
 
-from medswin.inference.batch import BatchResult, CaseResult, predict_folder
+from medswin.inference.batch import BatchResult, predict_folder
 from medswin.inference.box import Box
 from medswin.inference.model import Model
+from medswin.inference.outcome import CaseResult, Failed
 from medswin.inference.predictor import Predictor
 from medswin.inference.resample import to_grid
 from medswin.inference.sliding import WindowInferer
@@ -15,6 +16,7 @@ __all__ = [
     "BatchResult",
     "Box",
     "CaseResult",
+    "Failed",
     "Model",
     "Predictor",
     "WindowInferer",

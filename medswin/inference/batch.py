@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from math import prod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from medswin.errors import InputError, MedswinError, explain
-from medswin.findings import Finding
+from filelock import FileLock, Timeout
+
+from medswin.errors import InputError, explain
 from medswin.inference.box import Box
-from medswin.inference.overlap import Ahead, Behind
-from medswin.inference.prepare import Prepared, file_sha256
-from medswin.io.cases import check_case_name, described_case, read_case, remove_case, write_case, write_volumes
-from medswin.io.files import output_folder
-from medswin.io.layouts import case_names
-from medswin.io.nifti import find_scans, read_grid
-from medswin.labels import LabelSet
-from medswin.prediction import OODResult, Prediction
+from medswin.inference.outcome import CaseResult, Failed, Outcome
+from medswin.inference.records import Records
+from medswin.inference.schedule import Schedule, in_turn
+from medswin.inference.work import Predicts, Work
+from medswin.io.files import output_folder, remove_unfinished
+from medswin.io.private import PRIVATE, keep_origins, private_folder
+from medswin.io.sources import Source, Sources, find_sources, unzipped
 
-log = logging.getLogger(__name__)
-
-LARGE_BYTES = 2**26  # of a channel; so large a scan is read, segmented and written while no other is in memory
-Failure = tuple[Path, str]
-
-Progress = Callable[[Sequence[Path]], Iterable[Path]]
-
-
-class Predicts(Protocol):
-    """What a batch needs of a `medswin.inference.Predictor`."""
-
-    def prepare(self, image: Any, box: Box | None = None) -> Prepared:
-        """Read and preprocess one scan."""
-
-    def predict(self, prepared: Prepared) -> Prediction:
-        """Segment it."""
-
-    def settings(self, box: Box | None = None) -> dict[str, Any]:
-        """What a prediction depends on beside the scan."""
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """A `Prediction` without its label map, which is on the disk: a batch of thousands fits into memory.
-
-    Attributes:
-        case, label_set, ood, findings, volumes_ml, cut_off: as of the prediction.
-        resumed: whether the results were there already.
-    """
-
-    case: str
-    label_set: LabelSet
-    ood: OODResult
-    findings: tuple[Finding, ...]
-    volumes_ml: dict[str, float]
-    cut_off: tuple[str, ...]
-    resumed: bool
-
-    @classmethod
-    def of(cls, made: Prediction, *, resumed: bool) -> CaseResult:
-        """Keep what is needed of a prediction."""
-        return cls(made.case, made.label_set, made.ood, made.findings, made.volumes_ml, made.cut_off, resumed)
+Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -71,12 +29,14 @@ class BatchResult:
     """What became of a batch.
 
     Attributes:
-        done: the cases that have results, in the order of their names.
-        failed: path and message of each scan that has none.
+        done: the cases that have results, in the order in which they ended.
+        failed: those that have none.
+        skipped: name of each DICOM series that is not for this model, and why.
     """
 
     done: tuple[CaseResult, ...]
-    failed: tuple[tuple[Path, str], ...]
+    failed: tuple[Failed, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def predict_folder(
@@ -87,139 +47,109 @@ def predict_folder(
     *,
     box: str | Box | None = None,
     overwrite: bool = False,
+    all_series: bool = False,
+    schedule: Schedule | None = None,
 ) -> BatchResult:
-    """Segment a scan or a folder of scans: ``<case>.nii.gz`` and ``<case>.json`` each, and ``volumes.csv``.
+    """Segment all cases of an input: ``<case>.nii.gz`` and ``<case>.json`` each, and tables of all.
 
-    While the network runs on a scan, the next one is read and the results of the one before are written, unless they
-    are large (`LARGE_BYTES`). A scan that cannot be used is reported and the others are done. A case whose results are
-    there, whole, and made of the same file with the same package and settings, is not done again. Results of another
-    file are removed before their case is done again, so that a failure leaves none of them. ``volumes.csv`` tells of
-    all cases in the folder, those of earlier runs too, but for those that failed in this one. Cases are named by
-    `case_names`.
+    A case that cannot be used is reported and the others are done. A case whose results are there, whole, unchanged,
+    and made of the same files with the same package and settings, is not done again. Results of other files are removed
+    before their case is done again, so that a failure leaves none of them. ``volumes.csv`` and ``summary.csv`` (worst
+    cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of those that failed in
+    this one; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and done. What a
+    DICOM case's name stands for is kept in ``.private``, for the owner's eyes only.
 
     Args:
         predictor: the model.
-        inputs: a NIfTI file, or a folder of them.
+        inputs: an image file (NIfTI, .mha, .nrrd), a folder of them, a data set, a table (``.csv``), or DICOM: a
+            series, a study, a tree of studies; or a zip of any of these, see `medswin.io.sources.find_sources`.
         out: folder for the results; made where missing.
-        progress: wraps the list of scans, for a progress bar.
+        progress: wraps the list of cases, for a progress bar; it is drawn from once for each case that ends.
         box: the part of each scan to look at, see `Box.parse`.
         overwrite: do everything again.
+        all_series: take every DICOM series, also those that the model's rules leave out.
+        schedule: how the work is spread, see `medswin.inference.schedule`; one case after the other where None.
 
     Raises:
-        InputError: if there is no scan, the box cannot be read, results would replace the scans, or nothing can be
-            written to ``out``.
+        InputError: if there is no case, the box cannot be read, results would replace the scans, another run is writing
+            to ``out``, or nothing can be written there.
     """
-    scans = find_scans(inputs)
     part = Box.parse(box) if isinstance(box, str) else box
-    out, names = output_folder(out), case_names(scans)
-    _check_places(scans, out)
-
-    def read(path: Path) -> Prepared | CaseResult:
-        _check_name(path, names)
-        return _read(predictor, path, out / f"{names[path]}.json", part, overwrite=overwrite)
-
-    behind: Behind[CaseResult | Failure] = Behind(_failure)
-    with Ahead(scans, read, _large) as ahead, behind:
-        for path in progress(scans):
-            if _large(path):
-                behind.wait()
-            behind.put(path, _segmented(predictor, path, ahead, out, names[path]))
-            if _large(path):
-                behind.wait()
-    outcomes = [future.result() for future in behind.results]
-    failed = tuple(outcome for outcome in outcomes if isinstance(outcome, tuple))
-    write_volumes(out, without={names[path] for path, _ in failed})
-    return BatchResult(tuple(outcome for outcome in outcomes if isinstance(outcome, CaseResult)), failed)
+    inputs, out = Path(inputs), output_folder(out)
+    with _alone(out), _cleared(out), unzipped(inputs, out / PRIVATE) as opened:
+        sources = find_sources(
+            opened, out, predictor.model.channels, predictor.model.series, all_series=all_series, zipped=inputs
+        )
+        _check_places(sources.cases, out)
+        keep_origins(out, sources.origins)
+        records = Records(out)
+        records.begin(predictor.settings(part), sources)
+        work = Work(out, part, overwrite, dict(records.manifest.last))
+        run = (schedule or in_turn(predictor))(sources.cases, work)
+        outcomes = [records.note(one) for one in chain(_untried(sources), _drawn(progress, sources.cases, run))]
+        done = tuple(one for one in outcomes if isinstance(one, CaseResult))
+        bad = tuple(one for one in outcomes if isinstance(one, Failed))
+        bad += (*_damaged(sources, inputs), *records.end(done, bad))
+    return BatchResult(done, bad, sources.left_out)
 
 
-def _segmented(
-    predictor: Predicts, path: Path, ahead: Ahead[Prepared | CaseResult], out: Path, case: str
-) -> Callable[[], CaseResult | Failure]:
-    """Run the network on a scan; what is left to do is returned, to be done in another thread."""
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process, however that ends."""
+    lock = FileLock(private_folder(out) / "lock", timeout=1)  # workers of a run that was killed end within that
     try:
-        found = ahead.take(path)
-        if isinstance(found, CaseResult):
-            return partial(_same, found)
-        return partial(_write, out, replace(predictor.predict(found), case=case))
-    except Exception as error:  # whatever is wrong with one scan, the others are done
-        return partial(_same, _failure(path, error))
-
-
-def _same(outcome: CaseResult | Failure) -> CaseResult | Failure:
-    return outcome
-
-
-def _failure(path: Path, error: Exception) -> Failure:
-    log.debug("a case failed", exc_info=error)
-    return path, explain(error, path)
-
-
-def _read(
-    predictor: Predicts, path: Path, described: Path, box: Box | None, *, overwrite: bool
-) -> Prepared | CaseResult:
-    there = None if overwrite else _made_before(described, path, predictor.settings(box))
-    if there is not None:
-        return CaseResult.of(there, resumed=True)
-    _remove_stale(described, path)
-    return predictor.prepare(path, box)
-
-
-def _write(out: Path, made: Prediction) -> CaseResult:
-    write_case(out, made)
-    return CaseResult.of(made, resumed=False)
-
-
-def _large(scan: Path) -> bool:
-    """By the voxels that its header tells of: an empty scan is a small file."""
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            "another run is writing its results here", where=out, repair="wait for it, or choose another folder"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise InputError(
+            f"cannot be locked against other runs ({error})", where=out, repair="choose a folder on another disk"
+        ) from error
     try:
-        return 4 * prod(read_grid(scan).shape) > LARGE_BYTES
-    except (MedswinError, OSError):
-        return False  # reading it explains
+        yield
+    finally:
+        lock.release()
 
 
-def _made_before(described: Path, scan: Path, settings: dict[str, Any]) -> Prediction | None:
-    """The results of an earlier run, if they are whole and what this run would make."""
-    if not described.is_file():
-        return None
+@contextmanager
+def _cleared(out: Path) -> Iterator[None]:
+    """First remove what a run that was killed left half done."""
+    for folder in (out, out / PRIVATE):
+        remove_unfinished(folder)
+    yield
+
+
+def _untried(sources: Sources) -> Iterator[Outcome]:
+    """Cases that failed while they were looked for."""
+    for case, error in sources.failed:
+        yield Failed(case, case, explain(error))
+
+
+def _damaged(sources: Sources, inputs: Path) -> Iterator[Failed]:
+    """Files that cannot be told to belong to any case."""
+    count = sources.passed_over.get("damaged", 0)
+    if count:
+        said = f"{inputs}: {count} DICOM file(s) are damaged, slices or whole series may be missing"
+        yield Failed("damaged files", str(inputs), f"{said}. Repair: export their series again")
+
+
+def _drawn(progress: Progress, cases: Sequence[Source], run: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes, each with a step of the progress bar; an error ends the run in good order."""
     try:
-        found = read_case(described)
-    except InputError:
-        return None  # damaged or of another version: made again
-    same = all(found.provenance.get(key) == value for key, value in settings.items())
-    return found if same and found.provenance.get("input_sha256") == _sha256(scan) else None
+        for _, outcome in zip(progress(cases), run, strict=True):
+            yield outcome
+    finally:
+        run.close()  # type: ignore[attr-defined]
 
 
-def _remove_stale(described: Path, scan: Path) -> None:
-    """Remove the results of another scan of this name; those of a scan that cannot be read now are left."""
-    values, now = described_case(described), _sha256(scan)
-    if values is None or now is None:
-        return
-    provenance = values.get("provenance")
-    if not isinstance(provenance, dict) or provenance.get("input_sha256") != now:
-        remove_case(described.parent, described.stem)
-
-
-def _sha256(scan: Path) -> str | None:
-    """Of the file's content; None where it cannot be read, which reading it as a scan explains."""
-    try:
-        return file_sha256(scan)
-    except OSError:
-        return None
-
-
-def _check_places(scans: Sequence[Path], out: Path) -> None:
+def _check_places(sources: Sequence[Source], out: Path) -> None:
     """Results are named like the scans, so that they must not go where these are."""
-    if any(out.samefile(path.parent) for path in scans):
+    folders = {path.parent for source in sources for path in source.files}
+    if any(out.samefile(folder) for folder in folders if folder.is_dir()):
         raise InputError(
             "results would replace the scans, which have the same names",
             where=out,
             repair="choose another folder for the results",
         )
-
-
-def _check_name(path: Path, names: Mapping[Path, str]) -> None:
-    """A name must do for the results; two scans of one name (``a.nii`` and ``a.nii.gz``) would share them."""
-    check_case_name(names[path], path)
-    twin = next((p for p in names if p != path and names[p] == names[path]), None)
-    if twin is not None:
-        raise InputError(f"has the same case name as {twin.name}", where=path, repair="rename or remove one of them")

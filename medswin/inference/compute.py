@@ -101,3 +101,9 @@ def machine_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return UNKNOWN_MEMORY
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out; on CPUs torch says so in a plain RuntimeError."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in words)

@@ -13,6 +13,7 @@ from medswin.errors import MedswinError, PackageError
 from medswin.inference.sliding import WindowInferer
 from medswin.io.package import Package
 from medswin.io.scan import Scan
+from medswin.io.selection import Rule, rules_of
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
 from medswin.ood import Judge, View
@@ -34,6 +35,7 @@ class Model:
         window: arguments of `WindowInferer`.
         view: what the judge sees.
         judge: None for a model that brings no detector.
+        series: which DICOM series are for this model, a rule for each channel; any where empty.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Model:
     window: dict[str, Any]
     view: View
     judge: Judge | None
+    series: tuple[Rule, ...] = ()
 
     @classmethod
     def build(cls, package: Package) -> Model:
@@ -71,6 +74,7 @@ class Model:
                 window,
                 View.from_json(described.get("ood_view", {})),
                 judge,
+                rules_of(described, described["channels"]),
             )
         except (MedswinError, KeyError, TypeError, ValueError) as error:
             raise PackageError(f"cannot be built ({error})", where=where, repair=_REPAIR) from error

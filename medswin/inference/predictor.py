@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 import medswin
 from medswin.errors import ConfigError, InputError
 from medswin.inference.box import Box
-from medswin.inference.compute import device_name, find_device, find_precision, machine_memory, mixed
+from medswin.inference.compute import device_name, find_device, find_precision, machine_memory, mixed, out_of_memory
 from medswin.inference.model import Model
 from medswin.inference.paint import Painter
 from medswin.inference.plan import Plan, make_plan, peak_bytes, resident_bytes, shape_text
@@ -33,6 +34,7 @@ from medswin.prediction import OODResult, Prediction
 
 STITCH_SHARE = 0.5  # of a GPU's free memory that blended logits may take; more is put together on the CPU
 MEMORY_LIMIT_GB = 6.0
+TRIES = 3
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +85,7 @@ class Predictor:
             torch.set_num_threads(threads)
         self.network = model.network.to(self.device)
         self.window = {**model.window, "mirror_axes": _mirror_axes(model, mirror)}
-        if (
-            model.judge
-            and model.view.outputs
-            and self.window["mirror_axes"] != tuple(model.window.get("mirror_axes", ()))
-        ):
-            raise ConfigError(
-                "mirroring changes what this model's verdict rests on, and its limit was set without that",
-                where="mirror",
-                repair="leave --mirror and --no-mirror out",
-            )
+        self._check_judged_alike()
         self.inferer = WindowInferer(**self.window, sw_device=self.device)
         once = {**self.window, "overlap": 0.0, "mirror_axes": ()}
         self.quick = WindowInferer(**once, sw_device=self.device)
@@ -156,14 +149,32 @@ class Predictor:
         A scan far larger than the training scans will be rejected whatever is found in it. It gets a quick look, with
         windows side by side and no mirroring, rather than an hour's work that nobody may use.
 
+        Where memory runs out in spite of the plan, it is tried again in smaller parts, `TRIES` times in all.
+
         Raises:
             InputError: for a scan too large for memory, or a network that answers with NaN or infinity.
         """
+        limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
+        for part in range(TRIES):
+            try:
+                return self._segment(prepared, limit / 2**part)
+            except (MemoryError, RuntimeError) as error:  # torch raises either
+                if not out_of_memory(error):
+                    raise
+            gc.collect()  # here, where the error holds no frames any more
+            log.info("out of memory: tried again in smaller parts")
+        raise InputError(
+            "memory ran out, in smaller parts too",
+            where=prepared.scan.path or prepared.scan.case,
+            repair="close other programs, set --memory-limit, or cut the region out with --box",
+        )
+
+    def _segment(self, prepared: Prepared, limit_bytes: float) -> tuple[NDArray[np.uint8], Found]:
         scan, image = prepared.looked_at, prepared.image
         inferer = self.quick if self.model.too_large(scan) else self.inferer
         classes = len(self.model.label_set) + 1
         painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, classes)
-        plan = self._plan(scan, image, inferer, painter)
+        plan = self._plan(scan, image, inferer, painter, limit_bytes)
         needed = max(plan.bytes, peak_bytes())  # reading it may have taken more
         if needed > 1.1 * self._told_bytes:
             self._told_bytes = needed
@@ -185,8 +196,28 @@ class Predictor:
             )
         return painter.labels, found
 
-    def _plan(self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter) -> Plan:
-        limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
+    def _check_judged_alike(self) -> None:
+        """Refuse what would move a verdict's score away from those that its limit was set on."""
+        model, own = self.model, tuple(self.model.window.get("mirror_axes", ()))
+        if model.judge is None:
+            return
+        if model.view.outputs and self.window["mirror_axes"] != own:
+            raise ConfigError(
+                "mirroring changes what this model's verdict rests on, and its limit was set without that",
+                where="mirror",
+                repair="leave --mirror and --no-mirror out",
+            )
+        if not self.skip_air and (model.view.outputs or model.view.shape):
+            raise ConfigError(
+                "this model's verdict rests on what is found in windows that hold some of the body, and its limit was "
+                "set with the others left out",
+                where="skip_air",
+                repair="leave --no-skip-air out",
+            )
+
+    def _plan(
+        self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter, limit_bytes: float
+    ) -> Plan:
         tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
         copies = 2 if tiling.padded != tiling.shape else 1
         watched = 4 * (painter.channels + 1) * prod(tiling.roi) if self.model.view.outputs else 0
@@ -197,11 +228,11 @@ class Predictor:
             self.network.decoder.out_channels,
             windows,
             self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes + watched,
-            limit,
+            limit_bytes,
             exact=painter.halo == 0,
             mirrored=bool(inferer.mirror_axes),
         )
-        allowed = limit if self.memory_limit_gb else machine_memory()
+        allowed = 1e9 * self.memory_limit_gb if self.memory_limit_gb else machine_memory()
         if plan.bytes > allowed:
             raise InputError(
                 f"it takes about {plan.bytes / 1e9:.2g} GB of memory, {allowed / 1e9:.2g} GB are allowed",

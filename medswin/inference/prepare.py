@@ -29,7 +29,7 @@ class Prepared:
         slices: the box on the scan's array.
         looked_at: this part of the scan, without its intensities.
         image: (C, X, Y, Z) on the network's grid.
-        sha256: of the file; None for an array.
+        sha256: of the file; None where no path was given.
         seconds: that this took.
     """
 
@@ -61,7 +61,7 @@ def prepare(model: Model, image: Any, box: str | Box | None = None) -> Prepared:
     looked_at = scan if slices is None else cropped(scan, slices)
     _check(looked_at, model)
     on_grid = model.preprocessing(looked_at.image)
-    sha256 = None if scan.path is None else file_sha256(scan.path)
+    sha256 = file_sha256(Path(image)) if isinstance(image, str | Path) else None
     return Prepared(_hollow(scan), part, slices, _hollow(looked_at), on_grid, sha256, time.perf_counter() - started)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.files import read_bytes, read_json, remove, sha256, to_json, write_json, write_text
+from medswin.io.files import read_bytes, read_json, remove, replacing, sha256, to_json, write_json, write_text
 from medswin.io.grid import Grid
 from medswin.io.nifti import read_labels, write_labels
+from medswin.io.selfcheck import check_written
+from medswin.io.statistics import Measured, measure
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 
@@ -29,16 +31,19 @@ def write_case(folder: Path | str, prediction: Prediction) -> list[Path]:
     scan without orientation has none either.
 
     Raises:
-        InputError: for a case name that is no file name, provenance that does not go into JSON, or a folder that
-            cannot be written to.
+        InputError: for a case name that is no file name, provenance that does not go into JSON, a folder that cannot
+            be written to, or a label map that, read again, is not what was meant (`medswin.io.selfcheck`).
     """
     case = prediction.case
     check_case_name(case)
     labels, described = Path(folder) / f"{case}.nii.gz", Path(folder) / f"{case}.json"
-    values = _to_json(prediction)
+    measured = measure(prediction)
+    values = _to_json(prediction, measured)
     to_json(values, described)  # what cannot be written is found before anything is touched
     remove(described)
-    write_labels(labels, prediction.labels, prediction.affine, oriented=prediction.oriented)
+    with replacing(labels) as temporary:
+        write_labels(temporary, prediction.labels, prediction.affine, oriented=prediction.oriented)
+        check_written(temporary, prediction, measured, labels)
     write_json(described, values | {"labels_file": labels.name, "labels_sha256": sha256(read_bytes(labels))})
     return [labels, described]
 
@@ -55,6 +60,10 @@ def check_case_name(case: str, where: object = None) -> None:
             where=where,
             repair="rename the case",
         )
+    try:
+        case.encode()
+    except UnicodeEncodeError:  # bytes of another encoding, which the system hands on as they are
+        raise InputError(f"a case name must be text, got {case!a}", repair="rename the file in UTF-8") from None
 
 
 def remove_case(folder: Path | str, case: str) -> None:
@@ -134,7 +143,7 @@ def read_case(path: Path | str) -> Prediction:
         raise InputError(f"is damaged ({error!r})", where=path, repair="run predict again") from error
 
 
-def _to_json(prediction: Prediction) -> dict[str, Any]:
+def _to_json(prediction: Prediction, measured: Sequence[Measured]) -> dict[str, Any]:
     return {
         "case_version": CASE_VERSION,
         "case": prediction.case,
@@ -142,6 +151,10 @@ def _to_json(prediction: Prediction) -> dict[str, Any]:
         "structures": prediction.label_set.to_json(),
         "volumes_ml": prediction.volumes_ml,
         "cut_off": prediction.cut_off,
+        "statistics": {
+            "voxel_mm": Grid.checked(prediction.labels.shape, prediction.affine).voxel_mm,
+            "structures": [one.to_json() for one in measured],
+        },
         "ood": prediction.ood.to_json(),
         "findings": [asdict(finding) for finding in prediction.findings],
         "provenance": prediction.provenance,

@@ -33,7 +33,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         InputError: if the disk is full, the place cannot be written to, or a folder has that name.
     """
     target = Path(path)
-    with _writing(target):
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(target)
         try:
@@ -56,7 +56,7 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
         InputError: if the disk is full, the place cannot be written to, or a file has that name.
     """
     target = Path(path)
-    with _writing(target):
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and not target.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -75,8 +75,17 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
 
 def remove(path: Path | str) -> None:
     """Remove a file, if it is there; see `replacing` for the errors."""
-    with _writing(Path(path)):
+    with writing(Path(path)):
         Path(path).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path | str) -> None:
+    """Remove what a run that was killed left half written directly in a folder; nobody else may be writing there."""
+    for path in Path(folder).glob(f"{TEMPORARY}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            remove(path)
 
 
 def output_folder(path: Path | str) -> Path:
@@ -174,7 +183,8 @@ def sha256(content: bytes) -> str:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
+def writing(target: Path) -> Iterator[None]:
+    """Within it, what the system says against writing is one `InputError` that names the target and the repair."""
     try:
         yield
     except OSError as error:

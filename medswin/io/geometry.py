@@ -37,6 +37,7 @@ def geometry(header: Header, path: Path) -> tuple[Grid, tuple[Finding, ...]]:
         findings += _disagreement(grid, header.raw, spacing) if qform else _odd_spacing(grid, spacing)
     elif qform:
         grid = Grid.checked(shape, _qform(header.raw, path), path)
+        findings += _odd_qfac(float(header.raw["pixdim"][0]))
     else:
         grid = Grid.checked(shape, base_affine(shape, spacing), path)
         findings.append(no_orientation("The header has neither sform nor qform"))
@@ -65,7 +66,7 @@ def _spacing(raw: Any, path: Path) -> NDArray[np.float64]:
 
 def _qform(raw: Any, path: Path) -> NDArray[np.float64]:
     header = raw.copy()
-    header["pixdim"][0] = -1 if header["pixdim"][0] == -1 else 1  # the standard reads a 0 here as 1
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1  # as the standard's own library reads it; a 0 is a 1
     try:
         return checked_affine(header.get_qform(), path)
     except (HeaderDataError, ValueError) as error:
@@ -74,6 +75,17 @@ def _qform(raw: Any, path: Path) -> NDArray[np.float64]:
         raise InputError(
             "its qform is no rotation", where=path, repair="correct the header with a NIfTI tool"
         ) from error
+
+
+def _odd_qfac(qfac: float) -> list[Finding]:
+    """It mirrors the third axis where it is -1. Of other numbers below 0, and of NaN, readers make different things."""
+    if qfac in (-1, 0, 1):
+        return []
+    said = f"The header's qfac (pixdim[0]) is {qfac:g}, it must be 1 or -1; it was read as {-1 if qfac < 0 else 1}"
+    if qfac > 0:
+        return [Finding("odd-qfac", "note", f"{said}.")]
+    said = f"{said}, but other programs may show the scan mirrored: left and right cannot be told for certain."
+    return [Finding(SIDES_CONTRADICT, "warn", said, "check the sides in a viewer, and correct the header")]
 
 
 def _disagreement(grid: Grid, raw: Any, spacing: NDArray[np.float64]) -> list[Finding]:

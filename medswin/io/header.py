@@ -19,12 +19,19 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
+from medswin.findings import Finding
 from medswin.io.grid import sizes
 
 Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
 
 MAX_VOXELS = 2**31
 AGAIN = "copy the file again from its source, or export it again"
+BYTES_LEFT_OVER = Finding(
+    "bytes-left-over",
+    "warn",
+    "The file goes on after the voxels that its header declares; the rest was left out.",
+    "check that the file is whole and its header right",
+)
 
 _KINDS = {348: Nifti1Header, 540: Nifti2Header}
 _GZIP = b"\x1f\x8b"
@@ -40,7 +47,7 @@ class Header:
         raw: nibabel's header, as it stands in the file.
         shape: (X, Y, Z) or (X, Y, Z, channels).
         dtype: type of a stored voxel, real, in the file's byte order.
-        slope, inter: intensity = stored * slope + inter.
+        slope, inter: intensity = stored * slope + inter; 1 and 0 where the file's slope is 0 or not finite.
         offset: byte at which the voxels begin.
     """
 
@@ -68,7 +75,7 @@ def opened(path: Path) -> Iterator[Stream]:
     if not path.exists():
         raise InputError("no such file", where=path, repair="check the path")
     if path.is_dir():
-        raise InputError("is a folder, a file is needed", where=path, repair="name one .nii or .nii.gz file in it")
+        raise InputError("is a folder, a file is needed", where=path, repair="name one file in it")
     try:
         with path.open("rb") as file:
             start = file.read(2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from medswin.findings import Finding
 from medswin.io.files import write_bytes
 from medswin.io.geometry import base_affine, geometry
 from medswin.io.grid import Grid, checked_affine, sizes
-from medswin.io.header import Header, opened, read_header, read_voxels
+from medswin.io.header import BYTES_LEFT_OVER, Header, opened, read_header, read_voxels
 from medswin.io.scan import Scan
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -26,6 +27,12 @@ IMAGE_FOLDERS = ("imagesTr", "imagesTs", "images")
 _LONGEST = 32767  # NIfTI-1 counts an axis in 16 bits
 _SLAB = 16  # slices that are scaled at once
 _COUNTED = 1e-3  # a label stored with a scale may miss its whole number by this much
+_NO_SCALE = Finding(
+    "scale-unreadable",
+    "warn",
+    "The header's scale (scl_slope) is no finite number; the intensities were taken as they are stored.",
+    "check the intensities in a viewer, and correct the header",
+)
 
 
 def case_name(path: Path | str) -> str:
@@ -35,31 +42,38 @@ def case_name(path: Path | str) -> str:
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 
-def find_scans(path: Path | str) -> list[Path]:
+def find_scans(path: Path | str, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """The file, or what is named like a NIfTI file directly in the folder, sorted by name; hidden ones are left out.
 
     What has such a name and is none, such as a link to nothing or a folder, is kept: reading it says what is wrong.
 
+    Args:
+        path: of a file, or a folder.
+        suffixes: the endings that are looked for, in lower case.
+
     Raises:
-        InputError: if there is no such path, or no NIfTI file in the folder.
+        InputError: if there is no such path, or no file of these endings in the folder.
     """
     path = Path(path)
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise InputError("no such file or folder", where=path, repair="check the path")
-    found = named_like_scans(path)
+    found = named_like_scans(path, suffixes)
     if not found:
-        inside = [path / name for name in IMAGE_FOLDERS if (path / name).is_dir() and named_like_scans(path / name)]
+        folders = [path / name for name in IMAGE_FOLDERS if (path / name).is_dir()]
+        inside = [folder for folder in folders if named_like_scans(folder, suffixes)]
         repair = f"name {' or '.join(map(str, inside))}" if inside else "name a folder that holds scans"
-        raise InputError("no .nii or .nii.gz file in this folder", where=path, repair=repair)
+        *others, last = sorted(suffixes, key=len)
+        raise InputError(f"no {', '.join(others)} or {last} file in this folder", where=path, repair=repair)
     return sorted(found)
 
 
 def read_nifti(path: Path | str) -> Scan:
     """Read a scan: (X, Y, Z), or (X, Y, Z, C) whose last axis becomes the channels; scales are applied.
 
-    The findings tell of a header without orientation, of parts of it that disagree, and of bytes after the voxels.
+    The findings tell of a header without orientation, of parts of it that disagree or cannot be, and of bytes after the
+    voxels. A scale of 0 means none, by the standard.
 
     Raises:
         InputError: for a file that is missing, damaged, cut short or not NIfTI, that is not 3D, not real, not finite
@@ -144,9 +158,10 @@ def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike) -> None:
     _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, True)
 
 
-def named_like_scans(folder: Path) -> list[Path]:
-    """What is named like a NIfTI file directly in a folder; hidden ones are left out."""
-    return [p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")]
+def named_like_scans(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """What is named like a NIfTI file directly in a folder, or ends otherwise as told; hidden ones are left out."""
+    endings = tuple(suffixes)
+    return [p for p in folder.iterdir() if p.name.lower().endswith(endings) and not p.name.startswith(".")]
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
@@ -155,8 +170,9 @@ def _read(path: Path) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
         grid, findings = geometry(header, path)
         stored, extra = read_voxels(stream, header, path)
     if extra:
-        said = "The file goes on after the voxels that its header declares; the rest was left out."
-        findings += (Finding("bytes-left-over", "warn", said, "check that the file is whole and its header right"),)
+        findings += (BYTES_LEFT_OVER,)
+    if not math.isfinite(header.raw["scl_slope"]):
+        findings += (_NO_SCALE,)
     return stored, header, grid, findings
 
 

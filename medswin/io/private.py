@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medswin.errors import InputError
 from medswin.io.dicom.series import Series
-from medswin.io.files import read_bytes, replacing
+from medswin.io.files import read_bytes, read_json, replacing, writing
 
 PRIVATE = Path(".private")
 SOURCES = PRIVATE / "sources.json"
@@ -26,6 +27,7 @@ def naming_key(folder: Path) -> bytes:
     """
     path = folder / PRIVATE / "key"
     if not path.exists():
+        private_folder(folder)
         _write(path, secrets.token_bytes(_KEY_BYTES))
     key = read_bytes(path)
     if len(key) != _KEY_BYTES:
@@ -33,14 +35,56 @@ def naming_key(folder: Path) -> bytes:
     return key
 
 
+def private_folder(folder: Path) -> Path:
+    """The hidden part of a folder, made where missing, with mode 0700.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    path = folder / PRIVATE
+    with writing(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def keep_sources(folder: Path, series: Iterable[Series]) -> None:
-    """Keep which series and files each name stands for, with mode 0600.
+    """Keep which series and files each name stands for, beside those of earlier runs, with mode 0600.
 
     Raises:
         InputError: if it cannot be written.
     """
-    found = {one.id: {"series": one.slices[0].series, "files": [str(path) for path in one.files]} for one in series}
-    _write(folder / SOURCES, json.dumps(found, indent=1).encode())
+    keep_origins(folder, {one.id: origin([one]) for one in series})
+
+
+def origin(series: Sequence[Series]) -> dict[str, list[str]]:
+    """Files and identifiers of series, as they are kept."""
+    files = [str(path.absolute()) for one in series for path in one.files]
+    return {"files": files, "series": [one.slices[0].series for one in series]}
+
+
+def keep_origins(folder: Path, origins: Mapping[str, Mapping[str, object]]) -> None:
+    """Keep where each case came from, beside what earlier runs kept, with mode 0600.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    path = private_folder(folder) / SOURCES.name
+    before: Mapping[str, Any] = {}
+    if path.exists():
+        try:
+            before = read_json(path)
+        except InputError:  # it may be mended by hand
+            path.replace(path.with_name(f"{path.name}.damaged"))
+    _write(path, json.dumps({**before, **origins}, indent=1).encode())
+
+
+def read_origins(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `keep_origins` kept: case -> ``files`` and, for DICOM, ``series``.
+
+    Raises:
+        InputError: if there is none, or it is damaged.
+    """
+    return read_json(folder / SOURCES)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-import numpy as np
-from scipy import ndimage
-
 from medswin.errors import InputError
+from medswin.io.statistics import measure
 from medswin.labels import Label
 from medswin.prediction import Prediction
 
@@ -45,15 +43,10 @@ class VolumeRow:
 
 def volume_rows(prediction: Prediction) -> tuple[VolumeRow, ...]:
     """One row for each structure of the label set, also for those that were not found."""
-    counts = np.bincount(prediction.labels.ravel(), minlength=len(prediction.label_set) + 1)
-    boxes = ndimage.find_objects(prediction.labels, max_label=len(prediction.label_set))
-    volumes, cut_off = prediction.volumes_ml, prediction.cut_off
-    rows = []
-    for label, box in zip(prediction.label_set, boxes, strict=True):
-        parts = 0 if box is None else ndimage.label(prediction.labels[box] == label.value, np.ones((3, 3, 3)))[1]
-        count = int(counts[label.value])
-        rows.append(VolumeRow(label, volumes[label.name], count, int(parts), label.name in cut_off))
-    return tuple(rows)
+    return tuple(
+        VolumeRow(label, one.volume_ml, one.voxels, one.components, one.touches_edge)
+        for label, one in zip(prediction.label_set, measure(prediction), strict=True)
+    )
 
 
 def significant(value: float, digits: int = 3) -> str:

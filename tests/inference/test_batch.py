@@ -15,9 +15,10 @@ import pytest
 from inference_fakes import threshold_model
 
 from medswin.errors import InputError
-from medswin.inference import Predictor, batch, predict_folder
+from medswin.inference import Predictor, predict_folder, schedule, work
 from medswin.inference.batch import BatchResult
 from medswin.io.cases import read_case
+from medswin.io.sources import ImageSource, Source
 
 
 def write_scan(path: Path, bright: int) -> None:
@@ -31,7 +32,7 @@ class Counting(Predictor):
     """Writes down which cases it was asked for."""
 
     def prepare(self, image, box=None):
-        self.asked = [*getattr(self, "asked", []), Path(image).name]
+        self.asked = [*getattr(self, "asked", []), image.path.name]
         return super().prepare(image, box)
 
 
@@ -53,10 +54,7 @@ def test_every_case_gets_its_files_and_a_row(scans: Path, tmp_path: Path, predic
     """3 and 5 voxels of 8 mm3 are 0.024 and 0.040 ml."""
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert [(case.case, case.resumed) for case in result.done] == [("a", False), ("b", False)]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        *("a.json", "a.nii.gz", "b.json", "b.nii.gz"),
-        "volumes.csv",
-    ]
+    assert names(tmp_path / "out") == ["a.json", "a.nii.gz", "b.json", "b.nii.gz", "volumes.csv"]
     rows = list(csv.DictReader((tmp_path / "out" / "volumes.csv").open()))
     assert rows == [
         {"case": "a", "structure": "bright", "volume_ml": "0.0240", "cut_off": "no", "verdict": "not checked", "p": ""},
@@ -76,8 +74,8 @@ def test_a_bad_scan_is_reported_and_the_others_are_done(scans: Path, tmp_path: P
     (scans / "aa.nii.gz").write_text("this is no image")
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert [case.case for case in result.done] == ["a", "b"]
-    assert [path.name for path, _ in result.failed] == ["aa.nii.gz"]
-    assert result.failed[0][1].startswith(f"{scans / 'aa.nii.gz'}: ")
+    assert [Path(one.where).name for one in result.failed] == ["aa.nii.gz"]
+    assert result.failed[0].reason.startswith(f"{scans / 'aa.nii.gz'}: ")
     assert not list((tmp_path / "out").glob("aa*"))
 
 
@@ -86,7 +84,7 @@ def test_an_unexpected_error_is_reported_too(scans: Path, tmp_path: Path, monkey
     monkeypatch.setattr(predictor.network, "encode", lambda x: 1 / 0)
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert result == BatchResult((), result.failed)
-    assert [message.split(": ", 1)[1] for _, message in result.failed] == [
+    assert [one.reason.split(": ", 1)[1] for one in result.failed] == [
         "unexpected ZeroDivisionError: division by zero. Repair: add --debug to see where, and report it"
     ] * 2
 
@@ -135,7 +133,7 @@ def test_a_single_file_is_a_batch_of_one(scans: Path, tmp_path: Path, predictor:
 
 
 def test_progress_wraps_the_scans(scans: Path, tmp_path: Path, predictor: Counting) -> None:
-    seen: list[Path] = []
+    seen: list[Source] = []
 
     def progress(paths):
         for path in paths:
@@ -143,7 +141,7 @@ def test_progress_wraps_the_scans(scans: Path, tmp_path: Path, predictor: Counti
             yield path
 
     predict_folder(predictor, scans, tmp_path / "out", progress)
-    assert [path.name for path in seen] == ["a.nii.gz", "b.nii"]
+    assert [source.files[0].name for source in seen] == ["a.nii.gz", "b.nii"]
 
 
 def test_results_never_replace_the_scans(scans: Path, predictor: Counting) -> None:
@@ -157,12 +155,12 @@ def test_two_scans_of_one_name_are_both_refused(scans: Path, tmp_path: Path, pre
     write_scan(scans / "b.nii.gz", 1)
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert [case.case for case in result.done] == ["a"]
-    assert [message.split(": ", 1)[1].split(".")[0] for _, message in result.failed] == [
-        "has the same case name as b"
-    ] * 2
+    assert [one.reason.split(": ", 1)[1].split(".")[0] for one in result.failed] == ["has the same case name as b"] * 2
 
 
-@pytest.mark.parametrize(("what", "words"), [("nothing", "no .nii"), ("box", "cannot be read as a box")])
+@pytest.mark.parametrize(
+    ("what", "words"), [("nothing", "no NIfTI file, and no DICOM"), ("box", "cannot be read as a box")]
+)
 def test_a_batch_that_cannot_run_at_all_says_so(
     scans: Path, tmp_path: Path, predictor: Counting, what: str, words: str
 ) -> None:
@@ -181,8 +179,12 @@ def test_a_place_that_is_a_file_is_refused_before_anything_is_computed(
     assert not hasattr(predictor, "asked")
 
 
+RECORDS = {"manifest.jsonl", "run.log", "summary.csv", ".private"}
+
+
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Results, without the records of the run."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in RECORDS)
 
 
 def cases_in_table(out: Path) -> list[str]:
@@ -195,7 +197,7 @@ def test_what_is_named_like_a_scan_and_is_none_is_reported(scans: Path, tmp_path
     (scans / "e.nii.gz").mkdir()
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert [case.case for case in result.done] == ["a", "b"]
-    assert [(path.name, message.split(": ")[1].split(".")[0]) for path, message in result.failed] == [
+    assert [(Path(one.where).name, one.reason.split(": ")[1].split(".")[0]) for one in result.failed] == [
         ("c.nii.gz", "is a link to a file that is not there"),
         ("d.nii.gz", "is a link to a file that is not there"),
         ("e.nii.gz", "is a folder, a file is needed"),
@@ -206,7 +208,7 @@ def test_a_failed_case_leaves_no_results_of_another_scan(scans: Path, tmp_path: 
     out = tmp_path / "out"
     predict_folder(predictor, scans, out)
     (scans / "a.nii.gz").write_text("this is no image")
-    assert [path.name for path, _ in predict_folder(predictor, scans, out).failed] == ["a.nii.gz"]
+    assert [Path(one.where).name for one in predict_folder(predictor, scans, out).failed] == ["a.nii.gz"]
     assert names(out) == ["b.json", "b.nii.gz", "volumes.csv"]
     assert cases_in_table(out) == ["b"]
     (scans / "b.nii").write_text("nor this")
@@ -237,7 +239,7 @@ def test_the_table_tells_of_all_cases_in_the_folder(scans: Path, tmp_path: Path,
 def test_a_hidden_scan_is_refused_before_it_is_computed(scans: Path, tmp_path: Path, predictor: Counting) -> None:
     write_scan(scans / ".hid.nii.gz", 3)
     result = predict_folder(predictor, scans / ".hid.nii.gz", tmp_path / "out")
-    assert "does not begin with a dot" in result.failed[0][1]
+    assert "does not begin with a dot" in result.failed[0].reason
     assert not hasattr(predictor, "asked")
 
 
@@ -290,8 +292,8 @@ def test_reading_and_writing_go_on_while_the_network_runs(
         predictor.written[made.case].set()
         return result
 
-    batch_write = batch.write_case
-    monkeypatch.setattr(batch, "write_case", write)
+    batch_write = work.write_case
+    monkeypatch.setattr(work, "write_case", write)
     assert [case.case for case in predict_folder(predictor, scans, tmp_path / "out").done] == ["a", "b", "c"]
     assert predictor.met == [True] * 4
 
@@ -305,7 +307,7 @@ def test_a_large_scan_is_alone_in_memory(
 
     class Noting(Predictor):
         def prepare(self, image, box=None):
-            happened.append(f"read {Path(image).name[0]}")
+            happened.append(f"read {image.path.name[0]}")
             return super().prepare(image, box)
 
         def predict(self, prepared):
@@ -319,9 +321,9 @@ def test_a_large_scan_is_alone_in_memory(
         happened.append(f"write {made.case}")
         return result
 
-    batch_write = batch.write_case
-    monkeypatch.setattr(batch, "write_case", write)
-    monkeypatch.setattr(batch, "_large", lambda path: path.name[0] in large)
+    batch_write = work.write_case
+    monkeypatch.setattr(work, "write_case", write)
+    monkeypatch.setattr(schedule, "is_large", lambda source: source.case[0] in large)
     predict_folder(Noting(threshold_model(spacing_mm=None)), scans, tmp_path / "out")
     assert happened == [f"{what} {case}" for case in "abc" for what in ("read", "segment", "write")]
 
@@ -329,9 +331,8 @@ def test_a_large_scan_is_alone_in_memory(
 def test_large_is_told_by_voxels_and_not_by_the_files_size(tmp_path: Path) -> None:
     for name, shape in (("small.nii.gz", (8, 8, 8)), ("large.nii.gz", (300, 300, 200))):
         nibabel.save(nibabel.Nifti1Image(np.zeros(shape, dtype=np.uint8), np.eye(4)), tmp_path / name)
-    assert batch._large(tmp_path / "large.nii.gz")
-    assert not batch._large(tmp_path / "small.nii.gz")
-    assert not batch._large(tmp_path / "gone.nii.gz")
+    found = [ImageSource(name, name, (tmp_path / f"{name}.nii.gz",)) for name in ("large", "small", "gone")]
+    assert [work.is_large(source) for source in found] == [True, False, False]
 
 
 def test_an_interrupt_keeps_what_is_done_and_begins_nothing(
@@ -353,11 +354,9 @@ def test_an_interrupt_keeps_what_is_done_and_begins_nothing(
     assert "d.nii" not in predictor.asked
 
 
-def test_each_scan_gets_its_own_results_in_whatever_order_progress_gives_them(
-    scans: Path, tmp_path: Path, predictor: Counting
-) -> None:
-    result = predict_folder(predictor, scans, tmp_path / "out", lambda paths: paths[::-1])
-    assert [case.case for case in result.done] == ["b", "a"]
+def test_each_scan_gets_its_own_results(scans: Path, tmp_path: Path, predictor: Counting) -> None:
+    result = predict_folder(predictor, scans, tmp_path / "out")
+    assert [case.case for case in result.done] == ["a", "b"]
     assert [read_case(tmp_path / "out" / f"{case}.json").labels.sum() for case in "ab"] == [3, 5]
 
 
@@ -381,8 +380,8 @@ def test_a_failed_case_frees_its_memory_before_the_next_one_runs(scans: Path, tm
     assert alive[1] is None
 
 
-def test_a_prepared_scan_holds_the_image_of_the_network_alone(scans: Path, predictor: Counting) -> None:
-    prepared = predictor.prepare(scans / "a.nii.gz")
+def test_a_prepared_scan_holds_the_image_of_the_network_alone(scans: Path) -> None:
+    prepared = Predictor(threshold_model(spacing_mm=None)).prepare(scans / "a.nii.gz")
     assert prepared.scan.shape == (6, 6, 6)
     assert prepared.scan.image.as_tensor().untyped_storage().nbytes() == 4
     assert prepared.image.as_tensor().untyped_storage().nbytes() == 4 * 216
@@ -396,9 +395,9 @@ def test_a_result_that_cannot_be_written_is_reported(
             raise OSError(28, "No space left on device")
         return batch_write(out, made)
 
-    batch_write = batch.write_case
-    monkeypatch.setattr(batch, "write_case", write)
+    batch_write = work.write_case
+    monkeypatch.setattr(work, "write_case", write)
     result = predict_folder(predictor, scans, tmp_path / "out")
     assert [case.case for case in result.done] == ["b"]
-    assert "No space left" in result.failed[0][1]
+    assert "No space left" in result.failed[0].reason
     assert cases_in_table(tmp_path / "out") == ["b"]

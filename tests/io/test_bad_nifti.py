@@ -167,9 +167,11 @@ def test_a_bent_qform_alone(save: SaveNifti) -> None:
 
 
 def test_colours_and_complex_numbers(save: SaveNifti) -> None:
-    colours = np.zeros((4, 5, 6), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
-    refuse(save(colours), "its voxels are colours")
-    refuse(save(RAMP.astype(np.complex64)), "its voxels are complex numbers")
+    colours = [(name, "u1") for name in "RGBA"]
+    for kind in (colours[:3], colours):
+        refuse(save(np.zeros((4, 5, 6), dtype=kind)), "its voxels are colours")
+    for kind in (np.complex64, np.complex128):
+        refuse(save(RAMP.astype(kind)), "its voxels are complex numbers")
 
 
 def test_analyze_files_and_byte_soup(tmp_path: Path) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from collections.abc import Callable
+from itertools import permutations, product
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.data import MetaTensor
+from scipy.spatial.transform import Rotation
 
 from medswin.errors import InputError
 from medswin.io import Scan, case_name, find_scans, read_grid, read_labels, read_nifti, write_image, write_labels
 
 SaveNifti = Callable[..., Path]
 OBLIQUE = np.array([[0.9, -0.4, 0, -20], [0.3, 1.2, 0, 5], [0, 0, 3, 7], [0, 0, 0, 1]])
-TYPES = ["<u1", "<i1", "<i2", ">i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", ">f4", "<f8", ">f8"]
+TYPES = [f"{order}{kind}" for order in "<>" for kind in ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")]
 
 
 def codes(scan: Scan) -> list[str]:
@@ -40,8 +44,9 @@ def test_any_type_and_byte_order(tmp_path: Path, ramp: np.ndarray, dtype: str, n
     assert scan.path == tmp_path / name
 
 
-def test_nifti_2(tmp_path: Path, ramp: np.ndarray) -> None:
-    nib.save(nib.Nifti2Image(ramp, OBLIQUE), tmp_path / "a.nii.gz")
+@pytest.mark.parametrize("order", "<>")
+def test_nifti_2(tmp_path: Path, ramp: np.ndarray, order: str) -> None:
+    nib.save(nib.Nifti2Image(ramp, OBLIQUE, nib.Nifti2Header(endianness=order)), tmp_path / "a.nii.gz")
     scan = read_nifti(tmp_path / "a.nii.gz")
     assert np.array_equal(scan.image[0].numpy(), ramp)
     assert np.array_equal(scan.image.affine.numpy(), OBLIQUE)  # NIfTI-2 stores float64
@@ -59,10 +64,16 @@ def test_scales_are_applied(save: SaveNifti, ramp: np.ndarray) -> None:
     assert np.array_equal(scan.image[0].numpy(), ramp * 0.5 - 1024)
 
 
-@pytest.mark.parametrize("slope", [0.0, np.nan])
-def test_a_slope_of_zero_or_nan_means_no_scale(save: SaveNifti, ramp: np.ndarray, slope: float) -> None:
+@pytest.mark.parametrize(
+    ("slope", "noticed"),
+    [(0.0, []), (np.nan, ["scale-unreadable"]), (np.inf, ["scale-unreadable"]), (-np.inf, ["scale-unreadable"])],
+)
+def test_a_slope_of_zero_means_no_scale_and_one_that_is_no_number_is_said(
+    save: SaveNifti, ramp: np.ndarray, slope: float, noticed: list[str]
+) -> None:
     scan = read_nifti(save(ramp.astype(np.int16), scl_slope=slope, scl_inter=7))
     assert np.array_equal(scan.image[0].numpy(), ramp)
+    assert codes(scan) == noticed
 
 
 def test_more_slices_than_are_scaled_at_once(save: SaveNifti) -> None:
@@ -139,9 +150,38 @@ def test_a_qform_that_is_no_rotation_is_said_beside_a_good_sform(save: SaveNifti
     assert "no rotation" in scan.findings[0].message
 
 
-def test_a_qfac_of_zero_counts_as_one(save: SaveNifti) -> None:
-    scan = read_nifti(save(sform=0, pixdim=[0, 1, 1, 1, 0, 0, 0, 0]))
-    assert np.array_equal(scan.image.affine.numpy(), np.eye(4))
+@pytest.mark.parametrize(
+    ("qfac", "counts_as", "noticed"),
+    [
+        (1, 1, []),
+        (-1, -1, []),
+        (0, 1, []),  # by the standard
+        (7, 1, ["odd-qfac"]),
+        (-3, -1, ["sides-contradict"]),  # as the standard's library does; nibabel takes it for 1
+        (np.nan, 1, ["sides-contradict"]),
+    ],
+)
+def test_what_a_qfac_counts_as(save: SaveNifti, qfac: float, counts_as: int, noticed: list[str]) -> None:
+    path = save(sform=0, pixdim=[qfac, 1, 1, 1, 0, 0, 0, 0])
+    scan = read_nifti(path)
+    assert np.array_equal(scan.image.affine.numpy(), np.diag([1.0, 1, counts_as, 1]))
+    assert codes(scan) == noticed
+    direction = SimpleITK.ReadImage(str(path)).GetDirection()
+    assert np.allclose(np.diag(np.reshape(direction, (3, 3))), (-1, -1, counts_as))
+    assert codes(read_nifti(save(pixdim=[qfac, 1, 1, 1, 0, 0, 0, 0])))[:1] == (["sides-contradict"] if qfac < 0 else [])
+
+
+@pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)), ids=str)
+@pytest.mark.parametrize("forms", [(1, 0), (0, 1), (1, 1)], ids=str)
+def test_mirrored_axes_keep_their_place(
+    save: SaveNifti, ramp: np.ndarray, signs: tuple[int, ...], forms: tuple[int, int]
+) -> None:
+    """Half of these have a negative determinant, which a qform says by its qfac."""
+    affine = np.diag([*(np.array(signs) * (1, 2, 3)), 1.0])
+    affine[:3, 3] = (4, 5, 6)
+    scan = read_nifti(save(affine=affine, sform=forms[0], qform=forms[1]))
+    assert np.allclose(scan.image.affine.numpy(), affine, atol=1e-6)
+    assert np.array_equal(scan.image[0].numpy(), ramp)
     assert scan.findings == ()
 
 
@@ -206,6 +246,51 @@ def test_the_folder_of_a_data_set_names_that_of_its_scans(tmp_path: Path) -> Non
     assert caught.value.repair == f"name {tmp_path / 'imagesTs'}"
 
 
+@st.composite
+def oblique(draw: st.DrawFn) -> np.ndarray:
+    """An affine at right angles: turned about three axes, with another spacing along each."""
+    angles = [draw(st.floats(-180, 180)) for _ in range(3)]
+    turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = turn * [draw(st.floats(0.3, 6)) for _ in range(3)]
+    affine[:3, 3] = [draw(st.floats(-300, 300)) for _ in range(3)]
+    return affine
+
+
+def check_places(labels: np.ndarray, affine: np.ndarray, expected: np.ndarray, expected_affine: np.ndarray) -> None:
+    """Each voxel's position in mm is that of a voxel of ``expected``, which has the same label."""
+    index = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), axis=-1)
+    back = np.linalg.inv(expected_affine) @ affine
+    place = index @ back[:3, :3].T + back[:3, 3]
+    assert np.abs(place - np.rint(place)).max() < 0.01
+    assert np.array_equal(expected[tuple(np.moveaxis(np.rint(place).astype(int), -1, 0))], labels)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+@pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)), ids=str)
+@settings(max_examples=5, deadline=None)
+@given(affine=oblique(), seed=st.integers(0, 99))
+def test_any_order_and_flip_of_the_axes_keeps_every_voxel_in_its_place(
+    signs: tuple[int, ...], order: tuple[int, ...], affine: np.ndarray, seed: int
+) -> None:
+    labels = np.random.default_rng(seed).integers(0, 256, (3, 4, 5)).astype(np.uint8)
+    stored = labels.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
+    turned = affine[:, [*order, 3]]
+    for axis in range(3):
+        if signs[axis] < 0:
+            turned[:3, 3] += turned[:3, axis] * (stored.shape[axis] - 1)
+            turned[:3, axis] *= -1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.nii"
+        write_labels(path, stored, turned)
+        check_places(read_labels(path), read_grid(path).affine, labels, affine)
+        image = SimpleITK.ReadImage(str(path))
+        seen = np.eye(4)
+        seen[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+        seen[:3, 3] = image.GetOrigin()
+        check_places(SimpleITK.GetArrayFromImage(image).T, np.diag([-1, -1, 1, 1]) @ seen, labels, affine)
+
+
 def entries(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, width=32).filter(lambda x: x == 0 or abs(x) > 1e-3)
 
@@ -224,8 +309,6 @@ def affines(draw: st.DrawFn) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, min_side=2, max_side=6)), affines())
 def test_label_maps_come_back_voxel_for_voxel(labels: np.ndarray, affine: np.ndarray) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.nii.gz"
         write_labels(path, labels, affine)
@@ -237,8 +320,6 @@ def test_label_maps_come_back_voxel_for_voxel(labels: np.ndarray, affine: np.nda
 @settings(max_examples=30, deadline=None)
 @given(hnp.arrays(np.float32, (2, 3, 4, 5), elements=st.floats(-1e6, 1e6, width=32), fill=st.nothing()), affines())
 def test_images_come_back_voxel_for_voxel(image: np.ndarray, affine: np.ndarray) -> None:
-    import tempfile
-
     image[0, 0, 0, 0], image[0, 0, 0, 1] = 1, 2  # not the same everywhere
     with tempfile.TemporaryDirectory() as folder:
         write_image(Path(folder) / "a.nii", image, affine)

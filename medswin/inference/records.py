@@ -1,0 +1,72 @@
+"""What a batch leaves behind beside its results: manifest, log and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medswin.errors import InputError
+from medswin.inference.outcome import CaseResult, Failed, Outcome
+from medswin.io.cases import write_volumes
+from medswin.io.manifest import Entry, Manifest
+from medswin.io.run_log import RunLog
+from medswin.io.sources import Sources
+from medswin.io.summary import write_summary
+
+
+class Records:
+    """``manifest.jsonl``, ``run.log``, ``volumes.csv`` and ``summary.csv`` of a folder of results.
+
+    Where one of them cannot be written, on a full disk for example, the cases go on all the same; `end` tells of it.
+
+    Args:
+        out: the folder.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.manifest, self.log = out, Manifest(out), RunLog(out)
+        self.unwritten: dict[str, Failed] = {}
+
+    def begin(self, settings: Mapping[str, Any], sources: Sources) -> None:
+        """Note what is to be done, and which series are not."""
+        with self._kept():
+            self.log.begin(settings, sources)
+        for name, why in sources.left_out:
+            with self._kept():
+                self.manifest.add(Entry(name, "skipped", why))
+
+    def note(self, outcome: Outcome) -> Outcome:
+        """Note how a case ended, and give that back."""
+        if isinstance(outcome, Failed):
+            entry, said = Entry(outcome.case, "failed", outcome.reason), f"failed   {outcome.reason}"
+        else:
+            entry = Entry(outcome.case, "done", "", outcome.seconds, outcome.outputs)
+            what = "there already" if outcome.resumed else f"{outcome.seconds:.1f} s"
+            said = f"done     {outcome.case}: {outcome.ood.verdict}, {what}"
+        with self._kept():
+            self.manifest.add(entry)
+        with self._kept():
+            self.log.say(said)
+        return outcome
+
+    def end(self, done: Sequence[CaseResult], failed: Sequence[Failed]) -> tuple[Failed, ...]:
+        """Write the tables; gives what could not be written."""
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self.log.end(len(done), len(failed)),
+            lambda: write_volumes(self.out, without={one.case for one in failed}),
+            lambda: write_summary(self.out, self.manifest.last),
+        )
+        for step in steps:
+            with self._kept():
+                step()
+        return tuple(self.unwritten.values())
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            name = Path(str(error.where)).name
+            self.unwritten[name] = Failed(name, str(error.where), str(error))

@@ -1,0 +1,171 @@
+"""Who does which case when: one after the other in this process, or several processes side by side.
+
+A schedule takes cases and gives outcomes, each case's once, in any order. Nothing else in medswin knows how the work is
+spread, so that another engine is another function of this form.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeAlias
+
+import torch
+
+from medswin.errors import MedswinError, explain
+from medswin.inference.outcome import Failed, Outcome
+from medswin.inference.overlap import Ahead, Behind
+from medswin.inference.work import Predicts, Work, failed, is_large
+from medswin.io.sources import Source
+
+Schedule: TypeAlias = Callable[[Sequence[Source], Work], Iterator[Outcome]]
+
+TRIES = 2
+"""How often a case is begun whose worker dies."""
+
+
+def in_turn(predictor: Predicts) -> Schedule:
+    """In this process: while the network runs on a case, the next one is read and the one before is written.
+
+    Large cases (`medswin.inference.work.LARGE_BYTES`) are alone in memory.
+    """
+
+    def run(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
+        behind: Behind[Source, Outcome] = Behind(failed)
+        with Ahead(sources, lambda source: work.read(predictor, source), is_large) as ahead, behind:
+            for source in sources:
+                if is_large(source):
+                    behind.wait()
+                behind.put(source, work.segmented(predictor, source, lambda source=source: ahead.take(source)))  # type: ignore[misc]
+                if is_large(source):
+                    behind.wait()
+                yield from behind.ended()
+            behind.wait()
+            yield from behind.ended()
+
+    return run
+
+
+def in_processes(load: Callable[[], Predicts], workers: int) -> Schedule:
+    """In several processes on this machine, which share its cores; the largest cases first.
+
+    A worker that dies, of too little memory for example, is replaced, and its case begun again, `TRIES` times in all.
+
+    Args:
+        load: makes a worker's predictor; it is handed to another process.
+        workers: how many.
+    """
+
+    def run(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
+        waiting = deque(sorted(sources, key=lambda source: -source.voxels))
+        tries: dict[str, int] = {}
+        pool = [_Worker(load, work, workers) for _ in range(min(workers, len(waiting)))]
+        try:
+            while waiting or any(worker.source for worker in pool):
+                for worker in pool:
+                    if worker.source is None and waiting:
+                        worker.give(waiting.popleft())
+                for worker in _ready([worker for worker in pool if worker.source]):
+                    source, outcome = worker.take()
+                    if outcome is not None:
+                        yield outcome
+                        continue
+                    tries[source.case] = tries.get(source.case, 0) + 1
+                    worker.stop()
+                    pool[pool.index(worker)] = _Worker(load, work, workers)
+                    if tries[source.case] < TRIES:
+                        waiting.append(source)
+                    else:
+                        yield Failed(source.case, source.where, _died(source))
+        finally:
+            for worker in pool:
+                worker.stop()
+
+    return run
+
+
+def _died(source: Source) -> str:
+    return (
+        f"{source.where}: the process that worked on it was killed {TRIES} times, most likely for lack of memory. "
+        "Repair: use --memory-limit or fewer --workers, or cut the region out with --box"
+    )
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process that does one case at a time."""
+
+    load: Callable[[], Predicts]
+    work: Work
+    of: int
+    source: Source | None = None
+    end: Connection[Any, Any] = field(init=False)
+    process: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+        self.end, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, self.load, self.work, self.of), daemon=True)
+        self.process.start()
+        other.close()  # so that the pipe ends with the process
+
+    def give(self, source: Source) -> None:
+        self.source = source
+        with suppress(OSError):  # it died: `take` says so
+            self.end.send(source)
+
+    def take(self) -> tuple[Source, Outcome | None]:
+        """The case that it was given and what became of it; None where the process died."""
+        source, self.source = self.source, None
+        try:
+            outcome = self.end.recv()
+        except (EOFError, OSError):
+            return source, None  # type: ignore[return-value]
+        if isinstance(outcome, MedswinError):
+            raise outcome
+        return source, outcome  # type: ignore[return-value]
+
+    def stop(self) -> None:
+        """End the process, at once if it does not end with the pipe."""
+        self.end.close()
+        self.process.join(timeout=1)
+        self.process.kill()
+        self.process.join()
+
+
+def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
+    ends = wait([worker.end for worker in workers])
+    return [worker for worker in workers if worker.end in ends]
+
+
+def _serve(end: Connection[Any, Any], load: Callable[[], Predicts], work: Work, workers: int) -> None:
+    """A worker's life: load the model once, then case after case until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    try:
+        predictor = load()
+    except Exception as error:
+        end.send(error if isinstance(error, MedswinError) else MedswinError(explain(error)))
+        return
+    while True:
+        try:
+            source = end.recv()
+        except EOFError:
+            return
+        end.send(work.whole(predictor, source))
+
+
+def _follow_parent() -> None:
+    """End with the parent, however that ends: with it the folder's lock is free, and others may write there."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
