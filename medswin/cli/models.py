@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -118,6 +119,7 @@ def _facts(package: Package) -> list[tuple[str, object]]:
         ("id", package.id),
         ("structures", ", ".join(row["name"] for row in model["labels"])),
         ("channels", ", ".join(model["channels"])),
+        ("DICOM series", json.dumps(model.get("series", "any"))),
         ("network", f"{model['network']['name']}, {parameters / 1e6:.2f} million parameters"),
         ("window", f"{' x '.join(map(str, sides))} voxels, overlap {overlap}"),
         ("detector", "none: scans are not checked" if package.ood_json is None else "yes"),
