@@ -96,7 +96,7 @@ def _check_steps(places: list[Place], where: str) -> None:
     missing = steps[odd] / step
     likely = f", {round(missing) - 1} missing" if missing > 1.5 and abs(missing - round(missing)) < 0.1 else ""
     raise InputError(
-        f"its slices lie {step:.3g} mm apart, but the {odd + 1}th and the next {steps[odd]:.3g} mm{likely}",
+        f"its slices lie {step:.3g} mm apart, but number {odd + 1} and the next {steps[odd]:.3g} mm{likely}",
         where=where,
         repair="export the series again with all its slices",
     )

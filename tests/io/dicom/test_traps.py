@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "missing slice": (lambda d, i: [] if i == 6 else d, "1 missing"),
     "another slice at the same place": (lambda d, i: [d, traps.version(d)], "different pixels lie at one place"),
     "gantry tilt": (traps.tilted, "tilted by 15.0 degrees"),
-    "uneven slices": (traps.uneven, "mm apart, but the [78]th and the next"),
+    "uneven slices": (traps.uneven, "mm apart, but number [78] and the next"),
     "slice moved aside": (traps.moved_aside, "20 mm off the line"),
     "no position": (traps.no_position, "do not say where they lie"),
     "no orientation": (traps.no_orientation, "do not say where they lie"),
