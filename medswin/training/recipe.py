@@ -118,7 +118,7 @@ class PretrainRecipe(Schedule):
     Attributes:
         accumulate: parts that a step is computed in, of ``batch_size`` patches each: the gradients are those of one
             batch of ``accumulate * batch_size``, with the memory of ``batch_size``.
-        save_every: steps between checkpoints, each with a picture of what was reconstructed.
+        save_every: steps between checkpoints, each with a picture of what was reconstructed, or of the views.
         Others: see `Schedule`.
     """
 

@@ -95,7 +95,7 @@ class Header:
 def read_headers(path: Path) -> Iterator[tuple[Path, Header | str]]:
     """Each slice of a file or of a tree of them, in the order of their names, or what it is where it is no slice.
 
-    To be called within `discreet`.
+    To be called within `silenced`.
     """
     if path.is_file():
         yield from ((path, found) for found in _headers(path, Path(path.name)))

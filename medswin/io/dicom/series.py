@@ -12,9 +12,9 @@ import numpy as np
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.dicom.discreet import discreet
 from medswin.io.dicom.grouping import SAME_MM, along, volumes
 from medswin.io.dicom.header import Header, read_headers
+from medswin.io.dicom.silence import silenced
 from medswin.io.dicom.zipped import is_zip
 from medswin.io.files import read_bytes, sha256
 from medswin.io.grid import Triple, sizes
@@ -118,7 +118,7 @@ def find_series(path: Path | str, key: bytes) -> Tree:
         raise InputError("is a zip", where=path, repair="unpack it, or open it with medswin.io.dicom.unpacked")
     headers: list[Header] = []
     others, damaged = Counter[str](), Counter[Path]()
-    with discreet():
+    with silenced():
         for file, found in read_headers(path):
             if isinstance(found, Header):
                 headers.append(found)

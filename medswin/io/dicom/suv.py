@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from medswin.errors import InputError
-from medswin.io.dicom.discreet import discreet
 from medswin.io.dicom.moments import GE_BLOCKS, acquired, injected, scan_start
 from medswin.io.dicom.series import Series
+from medswin.io.dicom.silence import silenced
 from medswin.io.dicom.values import listed, number
 
 LIMITS: dict[str, tuple[float, float, str]] = {
@@ -48,7 +48,7 @@ def suv_factor(series: Series) -> float:
     """
     if series.modality != "PT":
         raise refused(f"its modality is {series.modality}, SUV is of PT", series.id)
-    with discreet():
+    with silenced():
         return _of(series, _headers(series))
 
 

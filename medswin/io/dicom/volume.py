@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.dicom.discreet import discreet
 from medswin.io.dicom.grouping import SAME_MM
 from medswin.io.dicom.pixels import Files, Pixels, read_pixels
 from medswin.io.dicom.series import Series
+from medswin.io.dicom.silence import silenced
 from medswin.io.dicom.stack import UNEVEN, Stack, stacked
 from medswin.io.dicom.suv import suv_factor
 from medswin.io.dicom.tilt import straightened
@@ -101,7 +101,7 @@ def _slabs(series: Series) -> Generator[tuple[NDArray[np.float32], list[Pixels]]
     room = np.empty((min(_SLAB, len(series.slices)), rows * columns + _APART), dtype=np.float32)
     room_ZYX = room[:, : rows * columns].reshape(len(room), rows, columns)
     files = Files(series.slices)
-    with discreet(), _mapped(series) as each:
+    with silenced(), _mapped(series) as each:
         for start in range(0, len(series.slices), _SLAB):
             headers = series.slices[start : start + _SLAB]
             wheres = [_where(series, start + k) for k in range(len(headers))]

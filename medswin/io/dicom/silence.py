@@ -20,7 +20,7 @@ _count = 0
 
 
 @contextmanager
-def discreet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """No warnings within the block, of any thread, and no records of the loggers below `LOGGERS`.
 
     `warnings.catch_warnings` alone does not do: of two threads that leave in another order than they came, the first

@@ -15,7 +15,7 @@ from traps import CANARIES, CANARY, no_position, version
 
 from medswin.errors import InputError
 from medswin.io.dicom import find_series, read_series
-from medswin.io.dicom.discreet import discreet
+from medswin.io.dicom.silence import silenced
 
 TEXTS = ("PatientName", "PatientID", "SeriesDescription", "ImageComments", "OperatorsName", "InstitutionName")
 NUMBERS = ("SliceThickness", "EchoTime", "TriggerTime", "AcquisitionNumber", "InstanceNumber", "SliceLocation",
@@ -87,7 +87,7 @@ def test_threads_that_leave_in_another_order_stay_silent_and_give_the_voice_back
     heard: list[Any] = []
 
     def second() -> None:
-        with discreet():
+        with silenced():
             inside.set()
             left.wait(10)
             warnings.warn(CANARY, stacklevel=1)
@@ -95,7 +95,7 @@ def test_threads_that_leave_in_another_order_stay_silent_and_give_the_voice_back
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with discreet():
+        with silenced():
             thread = threading.Thread(target=second)
             thread.start()
             inside.wait(10)
