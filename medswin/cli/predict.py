@@ -67,8 +67,11 @@ def predict(
     }
     with screen.bar(shown=progress) as bar:
         predictor = Predictor.load(model, **options, notify=screen.line)
-        shares = {"memory_limit_gb": memory_limit and memory_limit / workers, "threads": threads and threads // workers}
-        each = options | {**shares, "threads": shares["threads"] or (threads and 1)}
+        each = {
+            **options,
+            "memory_limit_gb": memory_limit / workers if memory_limit else None,
+            "threads": max(threads // workers, 1) if threads else None,
+        }
         schedule = in_processes(partial(load_quietly, model, each), workers) if workers > 1 else None
         result = predict_folder(
             predictor, inputs, out, bar.track, box=box, overwrite=overwrite, all_series=all_series, schedule=schedule

@@ -162,6 +162,9 @@ def test_mlflow_keeps_settings_curves_pictures_and_the_package(config_file, tmp_
     assert found.info.run_name == "blobs"
     assert found.data.params["network.feature_size"] == "12"
     assert [point.step for point in client.get_metric_history(found.info.run_id, "validation/dice")] == [2, 4, 6, 8, 10]
+    judged = {name for name in found.data.metrics if name.startswith("ood/")}
+    assert judged == {f"ood/{name}" for name in ("calibration_people", "false_alarm_rate", "limit", "middle", "far")}
+    assert 1 <= found.data.metrics["ood/calibration_people"] < 8
     assert {item.path for item in client.list_artifacts(found.info.run_id)} >= {"config.json", "package", "validation"}
 
 
