@@ -47,7 +47,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
     """Print a table; its last ``numbers`` columns are numbers and stand on the right."""
     sheet = Table(title=title, title_justify="left", title_style="bold")
     for index, name in enumerate(columns):
-        sheet.add_column(name, justify="right" if index >= len(columns) - numbers else "left")
+        sheet.add_column(name, overflow="fold", justify="right" if index >= len(columns) - numbers else "left")
     for row in rows:
         sheet.add_row(*row)
     Console().print(sheet)
