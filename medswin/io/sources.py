@@ -338,7 +338,7 @@ def unzipped(path: Path, private: Path) -> Iterator[Path]:
 
     Anything but a zip is given as it is. See `medswin.io.dicom.unpacked` for the errors.
     """
-    with unpacked(path, private) as folder:
+    with unpacked(path, private.absolute()) as folder:  # whole, to be found again in what is said of its files
         while folder != path and len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
             folder = inside[0]
         yield folder

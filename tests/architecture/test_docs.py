@@ -87,6 +87,16 @@ def test_the_speed_table_is_what_was_measured(root: Path) -> None:
         assert memory == f"{ways['medswin']['peak_gb']:.1f} / {theirs['peak_gb']:.1f} GB", name
 
 
+def test_the_faults_that_are_told_are_those_that_were_counted(root: Path) -> None:
+    found = json.loads((root / "pipelines" / "fault_study.json").read_text())
+    total, clean = found["total"], next(row["in"] for row in found["rows"] if row["fault"] == "none")
+    told = " ".join((root / "README.md").read_text(encoding="utf-8").split())
+    assert f"segments {total['in']} small DICOM studies, {total['in'] - clean} with faults" in told
+    assert f"{total['done']} done, {total['reported']} reported, none lost, none wrong ({found['date']}" in told
+    assert (total["lost"], total["wrong"], found["files_with_a_name"]) == (0, 0, 0)
+    assert min(found["disturbed_by"].values()) == 1  # each of them came about
+
+
 @pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "README.md"])
 def test_papers_are_in_order(root: Path, name: str) -> None:
     needed = {

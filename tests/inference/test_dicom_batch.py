@@ -164,21 +164,26 @@ def test_files_that_are_damaged_beyond_telling_are_reported(tmp_path: Path, pred
     assert ["8 DICOM file(s) are damaged" in one.reason for one in result.failed] == [True]
 
 
-def test_a_zip_names_itself_and_nothing_that_is_in_it(tmp_path: Path, predictor: Predictor) -> None:
+@pytest.mark.parametrize("out", ["absolute", "relative"])
+def test_a_zip_names_itself_and_nothing_that_is_in_it(
+    tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
     """The folders of an archive's exports are called like the patient."""
+    monkeypatch.chdir(tmp_path)
+    results = Path("out") if out == "relative" else tmp_path / "out"
     junk = tmp_path / "tree" / CANARY / "a"
     junk.mkdir(parents=True)
     (junk / "notes.txt").write_text("nothing")
     zipped = shutil.make_archive(str(tmp_path / "night"), "zip", tmp_path / "tree")
     with pytest.raises(InputError) as raised:
-        predict_folder(predictor, zipped, tmp_path / "out")
+        predict_folder(predictor, zipped, results)
     assert str(raised.value).startswith(f"{zipped}: ")
     assert CANARY not in str(raised.value)
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4)), np.eye(4)), junk / "flat.nii.gz")
     zipped = shutil.make_archive(str(tmp_path / "night"), "zip", junk)
-    (failed,) = predict_folder(predictor, zipped, tmp_path / "out").failed
+    (failed,) = predict_folder(predictor, zipped, results).failed
     assert failed.reason.startswith(f"{zipped}/flat.nii.gz: every voxel is 0")
-    assert json.loads((tmp_path / "out" / ".private" / "sources.json").read_text()) == {
+    assert json.loads((results / ".private" / "sources.json").read_text()) == {
         "flat": {"files": [f"{zipped}/flat.nii.gz"]}
     }
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 import yaml
@@ -38,3 +43,21 @@ def config_file(tmp_path_factory, blobs):
     path = tmp_path_factory.mktemp("config") / "blobs.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
+
+
+@pytest.fixture(scope="session")
+def kill_at_checkpoint():
+    """``kill_at_checkpoint(folder, *words)``: begin a run there, and kill -9 it as soon as there is a checkpoint."""
+
+    def kill(folder, *words):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = [sys.executable, "-m", "medswin", *words, "-o", ".", "--no-progress"]
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet)
+        deadline = time.monotonic() + 120
+        while not (folder / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert (folder / "last.ckpt").exists()
+
+    return kill

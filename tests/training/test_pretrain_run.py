@@ -6,9 +6,6 @@ import copy
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 
 import nibabel
 import numpy as np
@@ -93,22 +90,9 @@ def test_a_stopped_run_goes_on_to_the_same_encoder(finished, settings, tmp_path)
         assert torch.equal(tensor, heads[1]["state_dict"][name]), name
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(finished, settings, tmp_path):
+def test_a_killed_run_goes_on_from_its_checkpoint(finished, settings, tmp_path, kill_at_checkpoint):
     """kill -9 as soon as there is a checkpoint; the resumed run ends where the uninterrupted one did."""
-    words = ["pretrain", "-c", str(settings), "-o", ".", "--no-progress"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medswin", *words],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert (tmp_path / "last.ckpt").exists()
+    kill_at_checkpoint(tmp_path, "pretrain", "-c", str(settings))
     before, after = load_file(finished), load_file(run(settings, tmp_path, resume=True))
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -1,11 +1,7 @@
 """Whole runs on a tiny data set: to the package, stopped and resumed, and what goes wrong on the way."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
@@ -133,22 +129,9 @@ def test_left_is_not_turned_into_right(blobs, config_file, tmp_path):
         run(config_file, tmp_path / "out", data=data)
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(finished, config_file, tmp_path):
+def test_a_killed_run_goes_on_from_its_checkpoint(finished, config_file, tmp_path, kill_at_checkpoint):
     """kill -9 as soon as there is a checkpoint; the resumed run ends where the uninterrupted one did."""
-    words = ["train", "-c", str(config_file), "-o", ".", "--no-progress"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medswin", *words],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert (tmp_path / "last.ckpt").exists()
+    kill_at_checkpoint(tmp_path, "train", "-c", str(config_file))
     run(config_file, tmp_path, resume=True)
     ours, theirs = load_file(tmp_path / "weights.safetensors"), load_file(finished[0] / "weights.safetensors")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
