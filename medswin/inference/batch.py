@@ -83,7 +83,7 @@ def predict_folder(
         _check_places(sources.cases, out)
         keep_origins(out, sources.origins)
         records = Records(out)
-        records.begin(predictor.settings(part), sources)
+        records.begin(predictor.settings(part), sources, predictor.model.facts)
         work = Work(out, part, overwrite, dict(records.manifest.last))
         run = (schedule or in_turn(predictor))(sources.cases, work)
         outcomes = [records.note(one) for one in chain(_untried(sources), _drawn(progress, sources.cases, run))]

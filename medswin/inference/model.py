@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 import medswin.networks
 from medswin.errors import MedswinError, PackageError
 from medswin.inference.sliding import WindowInferer
+from medswin.io.facts import ModelFacts, dice_of
 from medswin.io.package import Package
 from medswin.io.scan import Scan
 from medswin.io.selection import Rule, rules_of
@@ -36,6 +37,9 @@ class Model:
         view: what the judge sees.
         judge: None for a model that brings no detector.
         series: which DICOM series are for this model, a rule for each channel; any where empty.
+        about: what its makers say of it.
+        licence: of the model.
+        metrics: of the package.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Model:
     view: View
     judge: Judge | None
     series: tuple[Rule, ...] = ()
+    about: dict[str, str] = field(default_factory=dict)
+    licence: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def build(cls, package: Package) -> Model:
@@ -75,6 +82,9 @@ class Model:
                 View.from_json(described.get("ood_view", {})),
                 judge,
                 rules_of(described, described["channels"]),
+                {str(key): str(text).strip() for key, text in described.get("about", {}).items()},
+                str(described.get("licence", "")),
+                package.metrics,
             )
         except (MedswinError, KeyError, TypeError, ValueError) as error:
             raise PackageError(f"cannot be built ({error})", where=where, repair=_REPAIR) from error
@@ -85,6 +95,13 @@ class Model:
     def too_large(self, scan: Scan) -> bool:
         """Whether the scan's field of view is so much larger than the training scans' that it is always rejected."""
         return self.judge is not None and self.judge.geometry.fov_mm.too_large(scan.fov_mm, self.judge.geometry.factor)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What pages say of it."""
+        expected = {} if self.judge is None else self.judge.reference.volumes_ml()
+        told = (self.licence, self.about, dice_of(self.metrics), expected)
+        return ModelFacts(self.name, self.version, self.package, *told)
 
 
 def _load(network: Segmenter, state: Mapping[str, Tensor], where: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from medswin.errors import InputError
 from medswin.inference.outcome import CaseResult, Failed, Outcome
 from medswin.io.cases import write_volumes
+from medswin.io.facts import ModelFacts, write_facts
 from medswin.io.manifest import Entry, Manifest
 from medswin.io.run_log import RunLog
 from medswin.io.sources import Sources
@@ -29,10 +30,12 @@ class Records:
         self.out, self.manifest, self.log = out, Manifest(out), RunLog(out)
         self.unwritten: dict[str, Failed] = {}
 
-    def begin(self, settings: Mapping[str, Any], sources: Sources) -> None:
-        """Note what is to be done, and which series are not."""
+    def begin(self, settings: Mapping[str, Any], sources: Sources, facts: ModelFacts) -> None:
+        """Note what is to be done and by which model, and which series are left out."""
         with self._kept():
             self.log.begin(settings, sources)
+        with self._kept():
+            write_facts(self.out, facts)
         for name, why in sources.left_out:
             with self._kept():
                 self.manifest.add(Entry(name, "skipped", why))

@@ -86,6 +86,15 @@ class Reference:
         parts = {name: part for name, part in self._ranges.items() if name != "outputs"}
         return [float(part.score(row_D[None, self.layout.place(name)])[0]) for name, part in parts.items()]
 
+    def volumes_ml(self) -> dict[str, tuple[float, float]]:
+        """Structure -> its smallest and largest volume in ml among the training scans, where rows hold shapes."""
+        found = {}
+        for name in self.layout.names("shape"):
+            if name.endswith(_VOLUME):
+                column = self.rows[:, self.layout.place(name)[0]]
+                found[name.removesuffix(_VOLUME)] = (float(column.min()), float(column.max()))
+        return found
+
     @cached_property
     def _ranges(self) -> dict[str, Ranges]:
         return {part: Ranges().fit(self.rows[:, self.layout.place(part)]) for part in TOLD if self.layout.names(part)}

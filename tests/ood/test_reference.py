@@ -126,3 +126,14 @@ def test_columns_are_found_by_part_and_by_name() -> None:
     assert layout.place("outputs") == [3, 4]
     assert layout.place("msp@1") == [4]
     assert layout.width == 5
+
+
+def test_volumes_of_the_training_scans_are_told() -> None:
+    """Boxes of 3 to 5 times 5 x 4 voxels of 1 mm3."""
+    low, high = reference().volumes_ml()["hippocampus"]
+    assert np.allclose([low, high], [0.060, 0.100])
+
+
+def test_no_volumes_are_told_where_rows_hold_no_shapes() -> None:
+    layout = row_layout(View(), 3, ["T1"], ["hippocampus"])
+    assert Reference.of(np.zeros((4, 3)), "abcd", layout).volumes_ml() == {}
