@@ -13,13 +13,19 @@ OUT ?= demo-out
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help demo test lint notebooks setup clean
+# The 3D view of review pages: fetched, checked and never committed.
+NIIVUE := 0.69.0
+NIIVUE_SHA512 := YMjQvJgD1W2b7DuoxkwlC4VxbrgIePRJ5qyQzXKxi2v2MBVg285P/CIQyg46oDDGDIcaNlbd+MhtO/edMbXJkA==
+VIEWER := medswin/review/vendor/niivue.umd.js
+
+.PHONY: help demo test lint notebooks viewer setup clean
 
 help:
 	@echo "make demo   segment both hippocampi of the MNI152 brain with the shipped model, into $(OUT)/"
 	@echo "make test   run the tests             make test ARGS='-k telemetry' runs some of them"
 	@echo "make lint   ruff, mypy, import-linter, codespell"
 	@echo "make notebooks  make notebooks/*.ipynb anew from the .py beside them"
+	@echo "make viewer fetch NiiVue $(NIIVUE) (needs npm): review pages made after that have a 3D view"
 	@echo "make setup  only install into $(VENV)  make clean removes it"
 
 demo: $(STAMP)
@@ -37,6 +43,14 @@ lint: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/build.py
+
+viewer:
+	rm -rf build/viewer && mkdir -p build/viewer
+	cd build/viewer && npm pack --silent @niivue/niivue@$(NIIVUE)
+	@test "$$(openssl dgst -sha512 -binary build/viewer/*.tgz | base64 | tr -d '\n')" = "$(NIIVUE_SHA512)" || { \
+	  echo "NiiVue $(NIIVUE) is not what it was when it was pinned; it is not used. Repair: try again later" >&2; exit 1; }
+	tar -xzf build/viewer/*.tgz -C build/viewer package/dist/niivue.umd.js
+	mv build/viewer/package/dist/niivue.umd.js $(VIEWER)
 
 setup: $(STAMP)
 

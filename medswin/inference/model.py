@@ -100,7 +100,8 @@ class Model:
     def facts(self) -> ModelFacts:
         """What pages say of it."""
         expected = {} if self.judge is None else self.judge.reference.volumes_ml()
-        told = (self.licence, self.about, dice_of(self.metrics), expected)
+        modality = self.series[0].modality if self.series else ()
+        told = (self.licence, self.about, dice_of(self.metrics), expected, modality[0] if len(modality) == 1 else "")
         return ModelFacts(self.name, self.version, self.package, *told)
 
 

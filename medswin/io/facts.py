@@ -27,6 +27,7 @@ class ModelFacts:
             the number of scans.
         expected_ml: structure -> smallest and largest volume in ml in the training scans, as this model outlines them;
             empty where its judge does not know.
+        modality: of the scans it takes, as DICOM has it; empty where its package does not say.
     """
 
     name: str
@@ -36,11 +37,12 @@ class ModelFacts:
     about: dict[str, str] = field(default_factory=dict)
     dice: dict[str, dict[str, tuple[float, float, float, int]]] = field(default_factory=dict)
     expected_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
+    modality: str = ""
 
     def outside(self, structure: str, volume_ml: float) -> bool:
         """Whether a volume is one that no training scan had; never for a structure that was not found."""
         low, high = self.expected_ml.get(structure, (0.0, float("inf")))
-        return 0 < volume_ml and not low <= volume_ml <= high
+        return volume_ml > 0 and not low <= volume_ml <= high
 
 
 def dice_of(metrics: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float, int]]]:

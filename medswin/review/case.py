@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medswin.errors import InputError
-from medswin.figures import KeyImage, Pose, Window, auto_window, key_image
+from medswin.figures import KeyImage, Pose, Window, key_image
+from medswin.io.facts import ModelFacts
 from medswin.prediction import Prediction
-from medswin.review.volumes import significant, volume_rows
+from medswin.review.answers import REVIEW_VERSION
+from medswin.review.levels import windows_for
+from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
+MOST_PICTURES = 13
 _JPEG_QUALITY = 90
 
 
@@ -28,7 +33,10 @@ class ReviewCase:
     Attributes:
         prediction: what the model says; its case name is shown, so it must be a pseudonym.
         image: (X, Y, Z) intensities on the prediction's own grid (one channel).
-        window: the grey window; by default the 0.5th to the 99.5th percentile.
+        window: the grey window to begin with; by default soft tissue for CT, else the 0.5th to the 99.5th percentile.
+        modality: of the scan as DICOM has it, for the windows to choose from; empty where it is not known.
+        facts: of the model; None where they are not known.
+        labels_sha256: of the label map's file, which an answer names; empty where there is none to answer on.
 
     Raises:
         InputError: if image and label map differ in shape.
@@ -37,6 +45,9 @@ class ReviewCase:
     prediction: Prediction
     image: NDArray[Any]
     window: Window | None = None
+    modality: str = ""
+    facts: ModelFacts | None = None
+    labels_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.image.shape != self.prediction.labels.shape:
@@ -51,8 +62,20 @@ class ReviewCase:
         """How the scan lies in the patient; unknown where its file does not say, or contradicts itself."""
         return Pose.of(self.prediction.labels.shape, self.prediction.affine, known=self.prediction.oriented)
 
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """Grey windows to choose from; pictures are drawn in the first."""
+        return windows_for(self.image, self.modality, self.window)
 
-def describe(case: ReviewCase, window: Window) -> dict[str, Any]:
+    @property
+    def outliers(self) -> tuple[str, ...]:
+        """Structures of a volume that no training scan had."""
+        facts = self.facts
+        found = self.prediction.volumes_ml.items()
+        return () if facts is None else tuple(name for name, volume_ml in found if facts.outside(name, volume_ml))
+
+
+def describe(case: ReviewCase) -> dict[str, Any]:
     """The case in the words and pictures that the template puts on the page."""
     prediction, pose = case.prediction, case.pose
     return {
@@ -61,30 +84,61 @@ def describe(case: ReviewCase, window: Window) -> dict[str, Any]:
         "words": verdict_words(prediction.ood.verdict),
         "numbers": numbers(prediction.ood),
         "reasons": prediction.ood.reasons,
-        "rows": [(row, significant(row.volume_ml)) for row in volume_rows(prediction)],
+        "rows": [(row, significant(row.volume_ml), expected_text(case, row)) for row in volume_rows(prediction)],
+        "outliers": case.outliers,
+        "dice": prediction.ood.expected_dice,
         "findings": prediction.findings,
         "known": pose.known,
         "pose_note": pose.note,
-        "figures": [_embed(picture) for picture in _key_images(case, window)],
+        "figures": [_embed(picture) for picture in key_images(case)],
+        "facts": case.facts,
+        "answers": identity(case) if case.labels_sha256 else None,
+        "left_out": max(0, sum(volume > 0 for volume in prediction.volumes_ml.values()) + 1 - MOST_PICTURES),
         "provenance": [*provenance_rows(prediction.provenance), *_grid_rows(pose)],
     }
 
 
-def window_of(case: ReviewCase) -> Window:
-    """The case's grey window, or the automatic one."""
-    return case.window or auto_window(case.image)
+def identity(case: ReviewCase) -> dict[str, Any]:
+    """What an answer says that it answers to, see `medswin.review.answers`, and how the scan's array is stored."""
+    prediction, pose = case.prediction, case.pose
+    return {
+        "review_version": REVIEW_VERSION,
+        "name": prediction.case,
+        "case": prediction.case,
+        "package": prediction.provenance.get("package", ""),
+        "model": prediction.provenance.get("model", ""),
+        "input_sha256": prediction.provenance.get("input_sha256"),
+        "labels_sha256": case.labels_sha256,
+        "shape": list(prediction.labels.shape),
+        "affine": prediction.affine.tolist(),
+        "structures": [{"value": label.value, "name": label.name} for label in prediction.label_set],
+        "verdict": prediction.ood.verdict,
+        "stored": {
+            "axes": pose.orientation[:, 0].astype(int).tolist(),
+            "signs": pose.orientation[:, 1].astype(int).tolist(),
+            "affine": prediction.affine.tolist(),
+            "known": pose.known,
+            "voxel_ml": prediction.voxel_volume_mm3 / 1000.0,
+        },
+    }
 
 
-def _key_images(case: ReviewCase, window: Window) -> list[KeyImage]:
-    """The whole field first, then each structure that was found, from nearby."""
-    prediction = case.prediction
-    found = [name for name, volume_ml in prediction.volumes_ml.items() if volume_ml > 0]
+def expected_text(case: ReviewCase, row: VolumeRow) -> str:
+    """Volumes of the training scans: ``"1.15 to 2.58"``; empty where they are not known."""
+    known = case.facts.expected_ml.get(row.label.name) if case.facts else None
+    return " to ".join(map(significant, known)) if known else ""
+
+
+def key_images(case: ReviewCase, most: int = MOST_PICTURES) -> list[KeyImage]:
+    """The whole field first, then each structure that was found, from nearby; the largest where these are too many."""
+    prediction, volumes = case.prediction, case.prediction.volumes_ml
+    largest = sorted((name for name in volumes if volumes[name] > 0), key=lambda name: -volumes[name])[: most - 1]
     return [
         key_image(
             case.image, prediction.labels, prediction.affine, prediction.label_set,
-            structure=structure, known=case.pose.known, window=window, title=prediction.case,
+            structure=structure, known=case.pose.known, window=case.windows[0], title=prediction.case,
         )
-        for structure in (None, *found)
+        for structure in (None, *(name for name in volumes if name in largest))
     ]  # fmt: skip
 
 
@@ -111,6 +165,8 @@ def provenance_rows(provenance: Mapping[str, Any], prefix: str = "") -> Iterator
 
 
 def _value_in_words(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

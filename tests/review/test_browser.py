@@ -1,71 +1,235 @@
-"""The page in a real browser: the viewer starts under its policy and draws sides where its letters say."""
+"""Pages in a real browser: sides, windows, answers and corrections, and nothing that leaves the page."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import gzip
+import io
+import json
+from collections.abc import Callable
+from importlib import resources
+from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
+from nibabel.orientations import apply_orientation, inv_ornt_aff
 from PIL import Image
 
+from medswin.figures import Pose
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 from medswin.review import ReviewCase, write_page
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium: apt-get install chromium")
-NAMES = LabelSet.from_names(["marker"])
-WIDTH, HEIGHT = 1240, 1400
+NAMES = LabelSet.from_names(["marker", "other"])
+HOSTILE = """</script><script>document.title = "stolen"</script><img src=x onerror="document.title = 'stolen'">"""
+SHA = "ab" * 32
 
 
-def browse(tmp_path: Path, page: Path, *flags: str) -> str:
-    command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=10000", f"--window-size={WIDTH},{HEIGHT}", *flags, page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
+def a_case(names: LabelSet = NAMES, name: str = "marker", **more: Any) -> ReviewCase:
     """A cube of 40 mm stored upside down, with a marker in the patient's left, anterior, superior corner."""
     labels = np.zeros((40, 40, 40), dtype=np.uint8)
     labels[2:12, 28:38, 27:37] = 1
     turned = np.ascontiguousarray(labels[::-1, :, ::-1].transpose(2, 0, 1))
     affine = np.zeros((4, 4))
     affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = -1, -1, 1, 1
-    prediction = Prediction("marker", turned, affine, NAMES, OODResult("not checked"))
+    prediction = Prediction(name, turned, affine, names, OODResult("not checked"), provenance={"package": "cd" * 32})
     assert prediction.labels[3, 30, 30] == 1
     image = np.random.default_rng(0).normal(100, 20, labels.shape)
-    return write_page(tmp_path / "page.html", [ReviewCase(prediction, image)], "Marker")
+    return ReviewCase(prediction, image, labels_sha256=SHA, **more)
 
 
-def test_the_viewer_starts_without_breaking_the_policy(tmp_path: Path, page: Path) -> None:
-    seen = browse(tmp_path, page, "--dump-dom")
-    assert 'data-ready="true"' in seen
-    assert "data-violation" not in seen
-    assert seen.count("<canvas") == 3
-    assert "Axial, z = " in seen
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    return write_page(tmp_path / "page.html", [a_case()], "Marker")
 
 
-def test_the_viewer_draws_sides_where_its_letters_say(tmp_path: Path, page: Path) -> None:
-    picture = tmp_path / "page.png"
-    browse(tmp_path, page, f"--screenshot={picture}")
-    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
-    # The viewer is the first tall black block; its planes take the upper part of it, a third of the width each.
-    black = (pixels[:, 46] == 0).all(axis=1)
-    top = int(np.argmax(black))
-    bottom = top + int(np.argmin(black[top:]))
-    planes = pixels[top + 30 : top + int(0.75 * (bottom - top)), 45 : WIDTH - 45]
-    marker = (planes == NAMES.labels[0].color).all(axis=2)
-    third = planes.shape[1] // 3
+def point(seen: Any, voxel: tuple[int, int, int], plane: int = 0) -> tuple[float, float]:
+    """Where on the screen a voxel (in closest RAS+ axes) of the slice that is seen lies."""
+    script = """([plane, voxel]) => {
+        const viewer = document.querySelector(".viewer").viewer, panel = viewer.panels[plane];
+        const at = panel.canvas.getBoundingClientRect(), { frame } = panel, { across, down } = panel.plane;
+        const side = (axis) => (viewer.box[axis][1] - voxel[axis] - 0.5) * viewer.data.spacing[axis] * frame.scale;
+        return [at.x + frame.x + side(across), at.y + frame.y + side(down)];
+    }"""
+    seen.locator("canvas").first.scroll_into_view_if_needed()
+    x, y = seen.evaluate(script, [plane, list(voxel)])
+    return x, y
+
+
+def saved(seen: Any, count: int) -> dict[str, bytes]:
+    """What a click on "Save review" downloads."""
+    got: list[Any] = []
+    seen.on("download", lambda one: got.append(one))
+    seen.get_by_role("button", name="Save review").click()
+    for _ in range(50):
+        if len(got) == count:
+            break
+        seen.wait_for_timeout(100)
+    return {one.suggested_filename: Path(one.path()).read_bytes() for one in got}
+
+
+def test_the_viewer_starts_without_breaking_the_policy(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    assert seen.locator("canvas").count() == 3
+    assert seen.locator("html").get_attribute("data-violation") is None
+    assert seen.locator("output", has_text="Axial, z = ").count() == 1
+
+
+def test_the_viewer_draws_sides_where_its_letters_say(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
     for plane, (right, up) in enumerate([(True, True), (True, True), (False, True)]):
-        part = slice(plane * third, (plane + 1) * third)
-        gray = (planes[:, part].max(axis=2) == planes[:, part].min(axis=2)) & (planes[:, part].max(axis=2) > 20)
+        picture = Image.open(io.BytesIO(seen.locator("canvas").nth(plane).screenshot())).convert("RGB")
+        pixels = np.asarray(picture).astype(int)
+        marker = (pixels == NAMES.labels[0].color).all(axis=2)
+        gray = (pixels.max(axis=2) == pixels.min(axis=2)) & (pixels.max(axis=2) > 20)
         rows, columns = np.nonzero(gray)
-        middle = np.array([np.median(rows), np.median(columns)])
-        where = np.argwhere(marker[:, part]).mean(axis=0)
-        assert (where[1] > middle[1], where[0] < middle[0]) == (right, up), plane
+        where = np.argwhere(marker).mean(axis=0)
+        assert (where[1] > np.median(columns), where[0] < np.median(rows)) == (right, up), plane
+
+
+def test_a_click_places_the_crosshair_and_keys_scroll(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.mouse.click(*point(seen, (30, 10, 31)))
+    at = "document.querySelector('.viewer').viewer.at"
+    before = seen.evaluate(at)
+    assert before[:2] == [30, 10]
+    seen.keyboard.press("ArrowUp")
+    seen.keyboard.press("PageDown")
+    assert seen.evaluate(at) == [30, 10, before[2] + 1 - 10]
+
+
+def test_windows_change_what_is_seen(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(write_page(tmp_path / "page.html", [a_case(modality="CT")], "CT"))
+    canvas = seen.locator("canvas").first
+    soft = canvas.screenshot()
+    seen.get_by_label("Window", exact=True).select_option(label="bone")
+    assert seen.locator("output.window").text_content() == "-300 to 1200"
+    bone = canvas.screenshot()
+    brightness = [np.asarray(Image.open(io.BytesIO(one)).convert("L")).mean() for one in (soft, bone)]
+    assert brightness[1] < 0.7 * brightness[0]
+    seen.get_by_label("Show", exact=True).select_option("fill")
+    assert canvas.screenshot() != bone
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_nothing_reaches_beyond_the_screen(page: Path, visit: Callable[..., Any], width: int, height: int) -> None:
+    seen = visit(page, width, height)
+    assert seen.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_script_the_page_is_complete(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page, java_script_enabled=False)
+    assert not seen.locator(".viewer").is_visible()
+    assert not seen.locator(".answers").is_visible()
+    assert seen.locator(".figures img").first.is_visible()
+    assert seen.get_by_text("This is not a pass.").is_visible()
+
+
+def test_hostile_names_stay_text(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    names = LabelSet.from_names([HOSTILE, "other"])
+    seen = visit(write_page(tmp_path / "page.html", [a_case(names, HOSTILE)], HOSTILE))
+    assert seen.title() == HOSTILE
+    assert seen.locator("img[src=x]").count() == 0
+    assert seen.locator(".answers tr[data-value='1'] th").text_content().startswith(HOSTILE)
+
+
+def test_an_answer_is_saved_when_each_structure_has_one(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.get_by_role("button", name="Save review").click()
+    assert seen.locator(".told").text_content() == "Not saved: 2 without an answer."
+    row = seen.locator("tr[data-value='1']")
+    row.get_by_label("reject").check()
+    row.locator("select").select_option("leak")
+    row.locator("textarea").fill(" too large ")
+    seen.get_by_label("Reviewer").fill("r7")
+    seen.get_by_role("button", name="Accept the rest").click()
+    files = saved(seen, 1)
+    review = json.loads(files.pop("marker_review.json"))
+    assert files == {}
+    assert review["answers"] == [
+        {"value": 1, "answer": "reject", "reason": "leak", "text": "too large"},
+        {"value": 2, "answer": "accept", "reason": "", "text": ""},
+    ]
+    told = {key: review[key] for key in ("review_version", "case", "reviewer", "labels_sha256", "package", "edited")}
+    version, edited = told.pop("review_version"), told.pop("edited")
+    assert (version, edited) == (1, None)
+    assert told == {"case": "marker", "reviewer": "r7", "labels_sha256": SHA, "package": "cd" * 32}
+    assert review["shape"] == [40, 40, 40]
+    assert np.array_equal(review["affine"], a_case().prediction.affine)
+
+
+def test_to_edit_is_to_correct(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.locator("tr[data-value='1']").get_by_label("edit").check()
+    seen.get_by_role("button", name="Accept the rest").click()
+    seen.get_by_role("button", name="Save review").click()
+    assert "nothing was corrected" in seen.locator(".told").text_content()
+
+
+def test_a_corrected_outline_comes_back_on_the_scans_own_grid(page: Path, visit: Callable[..., Any]) -> None:
+    """One dab of 1.2 mm radius in one slice is a cross of five voxels; they are painted as the second structure."""
+    seen, case = visit(page), a_case()
+    seen.mouse.click(*point(seen, (30, 10, 31)))
+    slice_z = seen.evaluate("document.querySelector('.viewer').viewer.at[2]")
+    seen.get_by_role("button", name="Correct outlines").click()
+    seen.get_by_label("Structure", exact=True).select_option(label="other")
+    seen.evaluate("document.querySelector('.viewer').viewer.editor.radius = 1.2")
+    seen.mouse.click(*point(seen, (30, 10, slice_z)))
+    assert seen.locator("tr[data-value='2']").get_by_label("edit").is_checked()
+    assert seen.locator("tr[data-value='2'] .edited").text_content() == "corrected: 0.005 ml"
+    seen.get_by_role("button", name="Accept the rest").click()
+    files = saved(seen, 2)
+    review = json.loads(files["marker_review.json"])
+    assert review["edited"] == {"file": "marker_edited.nii.gz", "voxels_changed": 5}
+    mask = nibabel.Nifti1Image.from_bytes(gzip.decompress(files["marker_edited.nii.gz"]))
+    assert np.allclose(mask.affine, case.prediction.affine)
+    found = np.asanyarray(mask.dataobj)
+    pose = Pose.of(found.shape, case.prediction.affine)
+    expected = pose.turn(case.prediction.labels).copy()
+    for x, y in ((30, 10), (29, 10), (31, 10), (30, 9), (30, 11)):
+        expected[x, y, slice_z] = 2
+    assert np.array_equal(pose.turn(found), expected)
+
+
+def test_what_is_undone_was_not_done(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.get_by_role("button", name="Correct outlines").click()
+    x, y = point(seen, (5, 30, 31))
+    seen.mouse.move(x, y)
+    seen.mouse.down()
+    seen.mouse.move(x - 40, y + 30)
+    seen.mouse.up()
+    total = "document.querySelector('.viewer').viewer.editor.total"
+    assert seen.evaluate(total) > 0
+    assert seen.locator("tr[data-value='1']").get_by_label("edit").is_checked()
+    seen.get_by_role("button", name="Undo").click()
+    assert seen.evaluate(total) == 0
+    assert seen.locator("tr input:checked").count() == 0
+
+
+def test_label_maps_are_written_right_for_all_ways_to_store_a_scan(page: Path, visit: Callable[..., Any]) -> None:
+    code = resources.files("medswin.review").joinpath("templates", "nifti.js").read_text(encoding="utf-8")
+    seen = visit(page)
+    labels = np.random.default_rng(0).integers(0, 3, (3, 4, 5), dtype=np.uint8)
+    affine = np.array([[0.5, 0.1, 0, -10], [-0.1, 1.0, 0.2, 4], [0, -0.3, 3.0, 2.5], [0, 0, 0, 1]])
+    for order, flips in product(permutations(range(3)), product((1, -1), repeat=3)):
+        orientation = np.column_stack([order, flips])
+        stored, own = apply_orientation(labels, orientation), affine @ inv_ornt_aff(orientation, labels.shape)
+        pose = Pose.of(stored.shape, own)
+        told = {
+            "axes": pose.orientation[:, 0].astype(int).tolist(),
+            "signs": pose.orientation[:, 1].astype(int).tolist(),
+            "affine": own.tolist(),
+            "known": True,
+        }
+        turned = pose.turn(stored)
+        made = seen.evaluate(
+            f"([turned, shape, grid]) => {{ {code}; return [...nifti(Uint8Array.from(turned), shape, grid)]; }}",
+            [turned.ravel(order="F").tolist(), list(turned.shape), told],
+        )
+        read = nibabel.Nifti1Image.from_bytes(bytes(made))
+        assert np.array_equal(np.asanyarray(read.dataobj), stored)
+        assert np.allclose(read.affine, own, atol=1e-5)
+        assert read.header.get_xyzt_units()[0] == "mm"

@@ -7,23 +7,33 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 from medswin.errors import InputError
 from medswin.findings import Finding
+from medswin.io.facts import ModelFacts
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction, Verdict
 from medswin.review import ReviewCase, write_page
-from medswin.review.case import provenance_rows
+from medswin.review.answers import REASONS
+from medswin.review.case import MOST_PICTURES, provenance_rows
 from medswin.review.page import render_page
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert(2)">'"""
 BANNER = "Research use only. Not a medical device. Not for diagnosis."
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages as they are without NiiVue, whether or not this checkout has fetched it."""
+    monkeypatch.setattr("medswin.review.page.niivue", list)
 
 
 class Page(HTMLParser):
@@ -70,7 +80,7 @@ def case(
 def test_the_page_loads_nothing() -> None:
     html = render_page([case()], "Title")
     page = Page(html)
-    assert not re.search(r"https?:|@import|url\(", html, re.IGNORECASE)
+    assert not re.search(r"https?:|@import|(?<!object)url\(", html, re.IGNORECASE)
     sources = [a[key] or "" for _, a in page.tags for key in ("src", "href", "srcset", "data", "action") if key in a]
     assert sources
     assert all(source.startswith(("data:image/jpeg;base64,", "#case-")) for source in sources)
@@ -79,7 +89,7 @@ def test_the_page_loads_nothing() -> None:
         "fetch(",
         "XMLHttpRequest",
         "WebSocket",
-        "localStorage",
+        "localStorage",  # a shared reading room's browser keeps nothing of a patient
         "sessionStorage",
         "indexedDB",
         "cookie",
@@ -221,3 +231,54 @@ def test_a_page_without_cases_is_refused(tmp_path: Path) -> None:
 def test_an_image_on_another_grid_is_refused() -> None:
     with pytest.raises(InputError, match=r"case-1: the image has shape \(11, 14, 10\), the label map \(12, 14, 10\)"):
         ReviewCase(case().prediction, case().image[:-1])
+
+
+def test_niivue_is_one_more_script_that_the_policy_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medswin.review.page.niivue", lambda: [Markup("var niivue = {};")])
+    page = Page(render_page([case()], "Title"))
+    digest = base64.b64encode(hashlib.sha256(b"var niivue = {};").digest()).decode()
+    (policy,) = [a["content"] or "" for a in page.all("meta") if "http-equiv" in a]
+    assert f"script-src 'sha256-{digest}' " in policy
+    assert "var niivue = {};" in page.text["script"]
+
+
+def facts(**expected: tuple[float, float]) -> ModelFacts:
+    dice = {"test": {"head": (0.9, 0.85, 0.94, 15)}}
+    return ModelFacts("finder", "2.0", "ab" * 32, "CC0", {"limits": "adults only"}, dice, expected)
+
+
+def test_the_model_is_described_and_volumes_are_held_against_its_training_scans() -> None:
+    """The head has 75 voxels of 1 mm3, 0.075 ml; nothing is said of the tail, which was not found."""
+    shown = replace(case(), facts=facts(head=(0.09, 0.12), tail=(1.0, 2.0)))
+    words = Page(render_page([shown], "Title")).words
+    assert "head 0.0750 0.0900 to 0.120 outside the training scans" in words
+    assert "tail 0 1.00 to 2.00 not found in this scan" in words
+    assert f"finder 2.0, package {'ab' * 32}" in words
+    assert "Limits adults only" in words
+    assert "Dice, test head 0.900 (0.850 to 0.940, 15 scans)" in words
+    inside = replace(case(), facts=facts(head=(0.07, 0.12)))
+    words = Page(render_page([inside], "Title")).words
+    assert "outside the training scans" not in words
+    assert "tail 0 not known" in words
+
+
+def test_there_is_an_answer_to_give_where_there_is_a_file_to_answer_on() -> None:
+    assert not Page(render_page([case()], "Title")).all("textarea")
+    page = Page(render_page([replace(case(), labels_sha256="ef" * 32)], "Title"))
+    assert [a["value"] for a in page.all("input") if a.get("type") == "radio"] == ["accept", "edit", "reject"] * 2
+    assert [a["value"] for a in page.all("option")] == [*REASONS] * 2
+    (told,) = [json.loads(text) for text in page.text["script"] if '"review_version"' in text and text.startswith("{")]
+    assert told["labels_sha256"] == "ef" * 32
+    assert told["structures"] == [{"value": 1, "name": "head"}, {"value": 2, "name": "tail"}]
+
+
+def test_of_many_structures_the_largest_have_pictures() -> None:
+    labels = np.zeros((30, 12, 12), dtype=np.uint8)
+    for value in range(1, 16):
+        labels[2 * value - 2, : 1 + value // 2, 3:6] = value
+    names = LabelSet.from_names([f"s{value}" for value in range(1, 16)])
+    prediction = Prediction("many", labels, np.eye(4), names, OODResult("accept"))
+    page = Page(render_page([ReviewCase(prediction, np.random.default_rng(0).random(labels.shape))], "Title"))
+    assert len(page.all("img")) == MOST_PICTURES
+    assert "the largest structures, each where it is largest (3 smaller ones are not shown)" in page.words
+    assert not [a["alt"] for a in page.all("img") if " s1," in (a["alt"] or "")]

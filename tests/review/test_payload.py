@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
-from medswin.figures import Pose
+from medswin.figures import Pose, Window
 from medswin.labels import LabelSet
 from medswin.review.payload import Packed, fit, pack, viewer_data, volume_key
 
 NAMES = LabelSet.from_names(["head"])
 
 
+LEVELS, WINDOWS = np.linspace(0, 510, 256, dtype=np.float32), (Window(10.0, 20.0, "bright"),)
+
+
 def unpack(text: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(shape, order="F")
+    steps = np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(shape, order="F")
+    return np.cumsum(steps, axis=0, dtype=np.uint8)
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 255)))
@@ -30,10 +34,10 @@ def test_a_packed_volume_comes_back_as_it_was(volume: np.ndarray) -> None:
     assert pack(np.asfortranarray(volume)) == pack(volume)
 
 
-def test_x_runs_fastest() -> None:
+def test_steps_along_x_run_fastest_and_wrap_round() -> None:
     volume = np.zeros((3, 2, 2), dtype=np.uint8)
     volume[1, 0, 0], volume[0, 1, 0], volume[0, 0, 1] = 1, 2, 3
-    assert gzip.decompress(base64.b64decode(pack(volume))) == bytes([0, 1, 0, 2, 0, 0, 3, 0, 0, 0, 0, 0])
+    assert gzip.decompress(base64.b64decode(pack(volume))) == bytes([0, 1, 255, 2, 254, 0, 3, 253, 0, 0, 0, 0])
 
 
 def test_keys_tell_volumes_apart_by_value_and_shape() -> None:
@@ -66,12 +70,12 @@ def test_the_viewer_sees_the_same_from_every_way_to_store_a_scan() -> None:
     affine = np.diag([1.0, 1.0, 3.0, 1.0])
     affine[:3, 3] = (-10.0, 4.0, 2.5)
     packed = Packed("key", "", (1, 1, 1))
-    expected = viewer_data(Pose.of(labels.shape, affine), labels, NAMES, packed, "window")
+    expected = viewer_data(Pose.of(labels.shape, affine), labels, NAMES, packed, LEVELS, WINDOWS)
     for order, flips in product(permutations(range(3)), product((1, -1), repeat=3)):
         orientation = np.column_stack([order, flips])
         stored = apply_orientation(labels, orientation)
         pose = Pose.of(stored.shape, affine @ inv_ornt_aff(orientation, labels.shape))
-        assert viewer_data(pose, pose.turn(stored), NAMES, packed, "window") == expected
+        assert viewer_data(pose, pose.turn(stored), NAMES, packed, LEVELS, WINDOWS) == expected
 
 
 def test_positions_and_slices_of_a_thinned_volume_are_the_scans() -> None:
@@ -79,8 +83,15 @@ def test_positions_and_slices_of_a_thinned_volume_are_the_scans() -> None:
     labels[4:6, 2:5, 1] = 1
     affine = np.diag([0.5, 1.0, 3.0, 1.0])
     affine[:3, 3] = (-10.0, 4.0, 2.5)
-    data = viewer_data(Pose.of(labels.shape, affine), labels, NAMES, Packed("key", "", (2, 1, 1)), "window")
+    data = viewer_data(Pose.of(labels.shape, affine), labels, NAMES, Packed("key", "", (2, 1, 1)), LEVELS, WINDOWS)
     assert (data["shape"], data["size"], data["stride"]) == ([4, 9, 4], [8, 9, 4], [2, 1, 1])
     assert data["spacing"] == pytest.approx([1.0, 1.0, 3.0])
     assert data["origin"][0] + data["step"][0] * data["start"][0] == pytest.approx(-10 + 0.5 * 4)
     assert np.array_equal(unpack(data["labels"], (4, 9, 4)), labels[::2])
+
+
+def test_the_viewer_is_given_levels_and_windows_in_the_scans_own_unit() -> None:
+    labels = np.zeros((3, 4, 5), dtype=np.uint8)
+    data = viewer_data(Pose.of(labels.shape, np.eye(4)), labels, NAMES, Packed("key", "", (1, 1, 1)), LEVELS, WINDOWS)
+    assert (data["levels"][:3], len(data["levels"])) == ([0.0, 2.0, 4.0], 256)
+    assert data["windows"] == [{"name": "bright", "low": 10.0, "high": 20.0}]

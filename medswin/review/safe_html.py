@@ -1,0 +1,69 @@
+"""Pages that load nothing and run nothing but our own scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from medswin.figures import BANNER
+
+NIIVUE = "niivue.umd.js"
+
+
+def render(template: str, scripts: Sequence[Markup], style: Markup, **values: Any) -> str:
+    """A page of a template; all values are escaped, and its policy allows these scripts and this style alone.
+
+    Pictures may come from the page's own data; nothing may come from elsewhere.
+    """
+    environment = Environment(
+        loader=PackageLoader("medswin.review"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    policy = _policy(style, scripts)
+    return environment.get_template(template).render(
+        banner=BANNER, policy=policy, scripts=scripts, style=style, **values
+    )
+
+
+def own_script(*names: str) -> Markup:
+    """Files of ours that make one script, in a scope of its own."""
+    return Markup('"use strict";\n(() => {\n{}})();').replace("{}", Markup("").join(map(_asset, names)), 1)
+
+
+def own_style(*names: str) -> Markup:
+    """Files of ours that make one style sheet."""
+    return Markup("").join(map(_asset, names))
+
+
+def niivue() -> list[Markup]:
+    """NiiVue's code, where ``make viewer`` has fetched it; else nothing, and pages do without a 3D view."""
+    file = resources.files("medswin.review").joinpath("vendor", NIIVUE)
+    return [Markup(file.read_text(encoding="utf-8").replace("\r\n", "\n"))] if file.is_file() else []
+
+
+def _asset(name: str) -> Markup:
+    """A file of our own that goes into the page as it stands; nothing of a user's is in it."""
+    text = resources.files("medswin.review").joinpath("templates", name).read_text(encoding="utf-8")
+    # Browsers turn CRLF into LF before they hash a script.
+    return Markup(text.replace("\r\n", "\n"))
+
+
+def _policy(style: str, scripts: Sequence[str]) -> str:
+    """Nothing may be loaded; of scripts and styles only these run, told by their hash."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {' '.join(map(_hash, scripts))}; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,81 @@
+// What the reviewer says of each structure, saved as a file.
+class Answers {
+  constructor(form, data) {
+    Object.assign(this, { form, data, seconds: 0 });
+    this.rows = [...form.querySelectorAll("tr[data-value]")].map((row) => ({
+      row, value: Number(row.dataset.value), reason: row.querySelector("select"),
+      text: row.querySelector("textarea"), ml: row.querySelector(".edited"),
+      choices: [...row.querySelectorAll("input[type=radio]")],
+    }));
+    this.reviewer = form.querySelector(".reviewer");
+    this.told = form.querySelector(".told");
+    form.addEventListener("input", () => this.note());
+    form.querySelector(".rest").addEventListener("click", () => this.acceptRest());
+    form.querySelector(".save").addEventListener("click", () => this.save());
+    setInterval(() => { if (!document.hidden) this.seconds++; }, 1000);
+    window.addEventListener("beforeunload", (event) => { if (this.unsaved) event.preventDefault(); });
+    form.hidden = false;
+  }
+
+  attach(viewer) {
+    this.viewer = viewer;
+    viewer.root.addEventListener("edited", () => this.edited());
+  }
+
+  answer({ choices }) { return choices.find((choice) => choice.checked)?.value ?? ""; }
+
+  changed(value) { return this.viewer?.editor?.changed.get(value) ?? 0; }
+
+  edited() {
+    for (const one of this.rows) {
+      const changed = this.changed(one.value), answer = this.answer(one);
+      if (changed && answer !== "edit") this.choose(one, "edit");
+      if (!changed && one.was && answer === "edit") this.choose(one, "");  // all of it was undone
+      one.was = changed;
+      one.ml.textContent = changed ? `corrected: ${significant(this.viewer.editor.ml(one.value))} ml` : "";
+    }
+    this.note();
+  }
+
+  choose({ choices }, answer) { for (const choice of choices) choice.checked = choice.value === answer; }
+
+  note() {
+    this.unsaved = true;
+    for (const { row } of this.rows) row.classList.remove("missing");
+    this.told.textContent = "";
+  }
+
+  acceptRest() {
+    for (const one of this.rows) if (!this.answer(one)) this.choose(one, "accept");
+    this.note();
+  }
+
+  // Rows that cannot be saved as they are, and why.
+  wrong() {
+    const open = this.rows.filter((one) => !this.answer(one));
+    if (open.length) return [open, `${open.length} without an answer`];
+    const bare = this.rows.filter((one) => this.answer(one) === "edit" && !this.changed(one.value));
+    if (bare.length) return [bare, "said to be edited, but nothing was corrected: correct the outline, or reject it"];
+    const kept = this.rows.filter((one) => this.answer(one) === "accept" && this.changed(one.value));
+    return [kept, kept.length ? "accepted, but its outline was changed: choose edit, or undo" : ""];
+  }
+
+  async save() {
+    const [rows, why] = this.wrong();
+    for (const { row } of rows) row.classList.add("missing");
+    if (why) { this.told.textContent = `Not saved: ${why}.`; return; }
+    const { name, stored, ...identity } = this.data, editor = this.viewer?.editor, changed = editor?.total ?? 0;
+    const edited = changed ? { file: `${name}_edited.nii.gz`, voxels_changed: changed } : null;
+    const answers = this.rows.map((one) => ({
+      value: one.value, answer: this.answer(one), reason: one.reason.value, text: one.text.value.trim(),
+    }));
+    const review = {
+      ...identity, reviewer: this.reviewer.value.trim(), finished: new Date().toISOString(), seconds: this.seconds,
+      answers, edited,
+    };
+    save(new Blob([JSON.stringify(review, null, 1)], { type: "application/json" }), `${name}_review.json`);
+    if (edited) save(await gzipped(nifti(this.viewer.labels, this.viewer.data.shape, stored)), edited.file);
+    this.unsaved = false;
+    this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.`;
+  }
+}

@@ -1,0 +1,48 @@
+// What the other parts share. All parts run as one script, in a scope of their own.
+function make(name, parent, values = {}) {
+  const node = Object.assign(document.createElement(name), values);
+  parent.append(node);
+  return node;
+}
+
+function slider(parent, label, [min, max, step], value, changed) {
+  const input = make("input", parent, { type: "range" });
+  // The range must stand before the value, or the browser clips the value to 0..100.
+  Object.assign(input, { min, max, step, value });
+  input.setAttribute("aria-label", label);
+  input.addEventListener("input", () => changed(Number(input.value)));
+  return input;
+}
+
+function choice(parent, label, options, changed) {
+  const input = make("select", make("label", parent, { textContent: label + " " }));
+  input.setAttribute("aria-label", label);
+  for (const [value, text] of options) make("option", input, { value, textContent: text });
+  input.addEventListener("change", () => changed(input.value));
+  return input;
+}
+
+function button(parent, textContent, pressed) {
+  const node = make("button", parent, { type: "button", textContent });
+  node.addEventListener("click", pressed);
+  return node;
+}
+
+// Base64 of gzipped steps along x, modulo 256; see medswin.review.payload.pack.
+async function unpack(text, columns) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const values = new Uint8Array(await new Response(stream).arrayBuffer());
+  for (let i = 1; i < values.length; i++) if (i % columns) values[i] += values[i - 1];
+  return values;
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+const significant = (value) => (value > 0 ? Number(value.toPrecision(3)).toString() : "0");

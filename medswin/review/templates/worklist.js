@@ -1,0 +1,55 @@
+// Sorting and filtering the list, and showing answers from files that the reader picks.
+const body = document.querySelector(".list tbody"), rows = [...body.rows], bar = document.querySelector(".bar");
+const find = bar.querySelector(".find"), verdict = bar.querySelector(".by-verdict"), state = bar.querySelector(".state");
+const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+
+function filter() {
+  const sought = find.value.trim().toLowerCase();
+  let shown = 0;
+  for (const row of rows) {
+    const done = row.dataset.review === "open" ? "open" : "done";
+    const fits = (!verdict.value || row.dataset.verdict === verdict.value)
+      && (!state.value || done === state.value) && words.get(row).includes(sought);
+    row.hidden = !fits;
+    shown += fits ? 1 : 0;
+  }
+  bar.querySelector(".count").textContent = `${shown} of ${rows.length} shown`;
+}
+
+// Numbers by size, words by letter; what is empty comes last, whichever way.
+function order(key, down) {
+  const numeric = key !== "case" && key !== "review", sign = down ? -1 : 1;
+  const value = (row) => (numeric ? Number(row.dataset[key]) : row.dataset[key]);
+  const compare = (a, b) => {
+    const empty = (row) => (row.dataset[key] === "" ? 1 : 0);
+    if (empty(a) || empty(b)) return empty(a) - empty(b);
+    return sign * (numeric ? value(a) - value(b) : value(a).localeCompare(value(b), undefined, { numeric: true }));
+  };
+  body.append(...rows.sort(compare));
+}
+
+for (const head of document.querySelectorAll(".list thead button")) {
+  head.addEventListener("click", () => {
+    const cell = head.closest("th"), down = cell.getAttribute("aria-sort") === "ascending";
+    for (const other of document.querySelectorAll(".list thead [aria-sort]")) other.removeAttribute("aria-sort");
+    cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+    order(head.dataset.key, down);
+  });
+}
+
+bar.querySelector(".files").addEventListener("change", async (event) => {
+  for (const file of event.target.files) {
+    let review;
+    try { review = JSON.parse(await file.text()); } catch { continue; }
+    const row = rows.find((one) => one.dataset.labels && one.dataset.labels === review?.labels_sha256);
+    if (!row || !Array.isArray(review.answers)) continue;
+    const count = (answer) => review.answers.filter((one) => one.answer === answer).length;
+    const told = ["accept", "edit", "reject"].map((answer) => [count(answer), answer]).filter(([n]) => n);
+    row.dataset.review = told.map(([n, answer]) => `${n} ${answer}`).join(", ");
+    row.querySelector(".review-cell").textContent = row.dataset.review;
+  }
+  filter();
+});
+for (const input of [find, verdict, state]) input.addEventListener("input", filter);
+bar.hidden = false;
+filter();
