@@ -3,8 +3,9 @@
 A fifth of the people is kept to score on; nothing sees their scans before. Encoders are pre-trained on the images of
 the others, without labels, and fine-tuned on 5, 10, 20 or all of these cases; seeds differ in the labelled cases, the
 order and the fresh weights, and are the same for all rows. A row from scratch has the same steps and recipe; one of
-twice the steps tells whether that was its plateau. A row has one encoder: spreads and intervals are those of
-fine-tuning, and do not tell how another pre-training would turn out.
+twice the steps tells whether that was its plateau, and one whose encoder stays as it was drawn tells how much there is
+to gain from a better one. A row has one encoder: spreads and intervals are those of fine-tuning, and do not tell how
+another pre-training would turn out.
 
 Each run is kept: the same command goes on where it stopped, and the same command a second time, beside the first,
 shares the work (OMP_NUM_THREADS=1 gives each one core).
@@ -28,7 +29,7 @@ import lightning as L
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from label_table import LONGER, SCRATCH, TANG, Runs, ordered, other_budget, publish, summary
+from label_table import FROZEN, LONGER, SCRATCH, TANG, Runs, ordered, other_budget, publish, summary
 
 from medswin.config import Config, PretrainConfig, load, load_as, parts, pretrain
 from medswin.config.init import start_from
@@ -47,7 +48,7 @@ from medswin.training.split import keep_split
 BASE = find_config("hippocampus/swin_unetr")
 RESULTS = Path(__file__).with_suffix(".json")
 TASKS = {TANG: "tang"} | {n: n for n in ("inpainting", "rotation", "contrastive", "simmim", "barlow_twins")}
-ROWS = (SCRATCH, LONGER, *TASKS)
+ROWS = (SCRATCH, LONGER, FROZEN, *TASKS)
 PRECISION, ALL = "fp32", 0
 SMALL = [
     "network.feature_size=12",
@@ -99,6 +100,7 @@ class Study:
         """Settings of a row, but for seeds: validation is at the end only, and nothing is pre-trained from scratch."""
         steps, patch = self.steps * (2 if row == LONGER else 1), CUBE if row in CUBES else PATCH
         fine_tuning = [*SMALL, *RECIPE, f"training.max_steps={steps}", f"training.validate_every={2 * steps}"]
+        fine_tuning += [f"training.freeze_steps={steps}"] if row == FROZEN else []
         pretraining = [*SMALL, patch, f"training.max_steps={self.pretraining_steps}"] if row in TASKS else []
         return {"fine_tuning": fine_tuning, "pretraining": pretraining}
 

@@ -13,7 +13,8 @@ from medswin.io import read_json, replacing, write_json
 from medswin.metrics import mean_interval
 
 SCRATCH, LONGER, TANG = "from scratch", "from scratch, twice the steps", "three tasks"
-FIRST = (SCRATCH, LONGER, TANG)
+FROZEN = "from scratch, its encoder not trained"
+FIRST = (SCRATCH, LONGER, FROZEN, TANG)
 COLORS = {SCRATCH: "#999999", LONGER: "#444444", TANG: "#0072b2"}
 BUDGET = ("scans", "fine_tuning_steps", "pretraining_steps", "precision", "encoders")
 """What two tables must have in common for their rows to stand side by side."""

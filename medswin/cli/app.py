@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from medswin import __version__
-from medswin.cli import config, demo, evaluate, models, ood, predict, pretrain, train
+from medswin.cli import config, demo, evaluate, models, ood, predict, pretrain, review, train
 from medswin.cli.process import set_up
 from medswin.cli.status import NOTHING_RAN, complain
 from medswin.errors import explain
@@ -32,6 +32,7 @@ app.command()(pretrain.pretrain)
 app.command()(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(ood.app, name="ood")
+app.add_typer(review.app, name="review")
 app.add_typer(config.app, name="config")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from medswin.cli.screen import figure
 from medswin.inference import Predictor
 from medswin.io import Scan, write_case, write_image, write_json, write_volumes
+from medswin.io.facts import ModelFacts
 from medswin.prediction import Prediction
 from medswin.review import ReviewCase, write_page
 from medswin.review.words import score_words
@@ -72,7 +73,7 @@ def reasons(cases: Mapping[str, Prediction]) -> list[str]:
     return [f"{' and '.join(found)}: {reason}" for reason, found in sides.items()]
 
 
-def write(folder: Path, scan: Scan, cases: Mapping[str, Prediction]) -> dict[str, Path]:
+def write(folder: Path, scan: Scan, cases: Mapping[str, Prediction], facts: ModelFacts) -> dict[str, Path]:
     """Write the brain, its label maps, volumes.csv, verdict.json and page.html; give what -> where."""
     image_XYZ = scan.image[0].numpy()
     places = {"brain": folder / f"{scan.case}.nii.gz"}
@@ -81,7 +82,7 @@ def write(folder: Path, scan: Scan, cases: Mapping[str, Prediction]) -> dict[str
         places[f"{side} labels"] = write_case(folder, case)[0]
     places |= {"volumes": write_volumes(folder), "verdict": folder / "verdict.json", "page": folder / "page.html"}
     write_json(places["verdict"], _verdicts(cases))
-    pages = [ReviewCase(case, image_XYZ) for case in cases.values()]
+    pages = [ReviewCase(case, image_XYZ, facts=facts) for case in cases.values()]
     write_page(places["page"], pages, "Hippocampi of the MNI152 brain", note=NOTE)
     return places
 

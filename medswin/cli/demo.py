@@ -23,7 +23,7 @@ def demo(
     out = output_folder(out)
     scan = brain.template()
     cases = {side: brain.segment(predictor, scan, side) for side in brain.CENTRES_MM}
-    places = brain.write(out, scan, cases)
+    places = brain.write(out, scan, cases, predictor.model.facts)
     screen.table("volumes", ["side", "structure", "ml", "cut off"], brain.volume_rows(cases))
     screen.table("verdict", ["side", "verdict", "score", "limit", "p-value"], brain.verdict_rows(cases), numbers=3)
     for words in (*brain.reasons(cases), brain.NOTE):

@@ -48,11 +48,15 @@ def predict(
         bool, typer.Option("--all-series", help="Take every DICOM series, also those that are not for this model.")
     ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the cases and the cores.")] = 1,
+    review: Annotated[
+        bool, typer.Option("--review", help="Make the review pages and the worklist too, in review/ of the output.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo cases that have results already.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw a progress bar.")] = True,
 ) -> None:
     """Segment scans. A case that fails is reported, and the others are done; the same command goes on after a stop."""
     from medswin.cli import screen
+    from medswin.cli.review import tell
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
     from medswin.inference.schedule import in_processes
@@ -84,7 +88,11 @@ def predict(
         screen.line(f"{len(result.skipped)} series left out, see {out / 'run.log'}; --all-series takes them")
     for one in result.failed:
         complain(one.reason)
-    raise typer.Exit(batch_status(len(result.done), len(result.failed)))
+    status = batch_status(len(result.done), len(result.failed))
+    if review and result.done:
+        with screen.bar(shown=progress) as bar:
+            status = max(status, tell(out, out / "review", None, bar.track))
+    raise typer.Exit(status)
 
 
 def load_quietly(model: str, options: dict[str, Any]) -> Any:

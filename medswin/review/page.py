@@ -10,7 +10,7 @@ from medswin.errors import InputError
 from medswin.io.files import write_text
 from medswin.review.answers import ANSWERS, REASONS
 from medswin.review.case import ReviewCase, describe
-from medswin.review.levels import encode, levels_for
+from medswin.review.levels import CODES, encode, levels_for
 from medswin.review.payload import Packed, fit, viewer_data, volume_key
 from medswin.review.safe_html import niivue, own_script, own_style, render
 
@@ -96,7 +96,8 @@ def _thinned(volume: Packed | None) -> str:
     if volume is None:
         return "The scan is too large for this page: only key images are shown."
     if volume.stride == (1, 1, 1):
-        return ""
+        levels = CODES // volume.merged
+        return f"To keep the page small, the viewer shows {levels} grey levels." if volume.merged > 1 else ""
     x, y, z = volume.stride
     return (
         f"To keep the page small, the viewer shows 1 slice in {x} along x, 1 in {y} along y and 1 in {z} along z. "

@@ -18,21 +18,24 @@ from medswin.labels import LabelSet
 # Below this there is nothing left to see, so a page that is still too large does without the viewer.
 _FEWEST_VOXELS = 20_000
 _ZOOM_MARGIN_MM = 15.0
+_MERGED = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A grey volume as the page holds it.
+    """A volume as the page holds it.
 
     Attributes:
         key: hash of the full volume, the same for cases that show the same image.
         text: of the volume, see `pack`.
         stride: every so-many-th voxel along x, y and z was kept.
+        merged: so many neighbouring levels became one.
     """
 
     key: str
     text: str
     stride: tuple[int, int, int]
+    merged: int = 1
 
 
 def pack(volume_XYZ: NDArray[np.uint8]) -> str:
@@ -50,22 +53,26 @@ def volume_key(volume_XYZ: NDArray[np.uint8]) -> str:
     return hashlib.sha256(head + volume_XYZ.tobytes(order="F")).hexdigest()[:16]
 
 
-def fit(gray_XYZ: NDArray[np.uint8], spacing_mm: tuple[float, float, float], budget_bytes: int) -> Packed | None:
-    """Pack a volume into at most ``budget_bytes`` of text, leaving out every other slice of the finest axis in turn.
+def fit(codes_XYZ: NDArray[np.uint8], spacing_mm: tuple[float, float, float], budget_bytes: int) -> Packed | None:
+    """Pack a volume into at most ``budget_bytes`` of text, with fewer levels or, if need be, fewer slices.
 
-    Whole slices are left out rather than averaged, so each picture that remains is one of the scan's own.
-    Returns None where even a coarse volume does not fit.
+    Two, four or eight neighbouring levels become one: every voxel stays, so that outlines can be corrected. Only where
+    that is not enough, every other slice of the finest axis is left out in turn; whole slices, rather than averages,
+    so that each picture that remains is one of the scan's own. Returns None where even a coarse volume does not fit.
     """
-    stride = [1, 1, 1]
-    while True:
-        part = gray_XYZ[:: stride[0], :: stride[1], :: stride[2]]
-        text = pack(part)
+    key = volume_key(codes_XYZ)
+    for merged in _MERGED:
+        text = pack(codes_XYZ // merged * merged + merged // 2)
         if len(text) <= budget_bytes:
-            return Packed(volume_key(gray_XYZ), text, (stride[0], stride[1], stride[2]))
-        if part.size < 2 * _FEWEST_VOXELS:
-            return None
+            return Packed(key, text, (1, 1, 1), merged)
+    stride = [1, 1, 1]
+    while codes_XYZ[:: stride[0], :: stride[1], :: stride[2]].size >= 2 * _FEWEST_VOXELS:
         finest = int(np.argmin([mm * s for mm, s in zip(spacing_mm, stride, strict=True)]))
         stride[finest] *= 2
+        text = pack(codes_XYZ[:: stride[0], :: stride[1], :: stride[2]])
+        if len(text) <= budget_bytes:
+            return Packed(key, text, (stride[0], stride[1], stride[2]))
+    return None
 
 
 def viewer_data(

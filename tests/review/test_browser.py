@@ -21,6 +21,7 @@ from medswin.figures import Pose
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 from medswin.review import ReviewCase, write_page
+from medswin.review.safe_html import niivue
 
 NAMES = LabelSet.from_names(["marker", "other"])
 HOSTILE = """</script><script>document.title = "stolen"</script><img src=x onerror="document.title = 'stolen'">"""
@@ -233,3 +234,25 @@ def test_label_maps_are_written_right_for_all_ways_to_store_a_scan(page: Path, v
         assert np.array_equal(np.asanyarray(read.dataobj), stored)
         assert np.allclose(read.affine, own, atol=1e-5)
         assert read.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.skipif(not niivue(), reason="needs NiiVue: make viewer")
+def test_the_3d_view_opens_on_a_click_and_asks_for_nothing(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    assert seen.locator(".volume3d canvas").count() == 0
+    seen.get_by_role("button", name="3D view").click()
+    seen.wait_for_selector(".volume3d[data-ready=true]", timeout=60000)
+    assert seen.locator("html").get_attribute("data-violation") is None
+    pixels = np.asarray(Image.open(io.BytesIO(seen.locator(".volume3d").screenshot())).convert("RGB")).astype(int)
+    orange = (pixels[..., 0] > pixels[..., 2] + 60).mean()
+    assert orange > 0.002  # the marker, in its colour
+    seen.get_by_role("button", name="Close 3D view").click()
+    assert not seen.locator(".volume3d").is_visible()
+
+
+def test_without_niivue_the_page_says_so(
+    tmp_path: Path, visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medswin.review.page.niivue", list)
+    seen = visit(write_page(tmp_path / "page.html", [a_case()], "Marker"))
+    assert seen.get_by_text("No 3D view: this page was built without NiiVue").is_visible()

@@ -57,9 +57,21 @@ def test_a_volume_is_thinned_along_its_finest_axis_until_it_fits() -> None:
     assert packed.key == volume_key(volume)
 
 
+def test_levels_are_merged_before_slices_are_left_out() -> None:
+    """Of even noise, each halving of the levels saves a bit of eight."""
+    volume = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
+    full = len(pack(volume))
+    for share, merged in ((0.95, 2), (0.85, 4)):
+        packed = fit(volume, (1.0, 1.0, 1.0), int(share * full))
+        assert packed is not None
+        assert (packed.stride, packed.merged) == ((1, 1, 1), merged)
+        away = unpack(packed.text, volume.shape).astype(int) - volume
+        assert np.abs(away).max() <= merged // 2
+
+
 def test_a_volume_that_fits_is_kept_whole_and_one_that_never_does_is_left_out() -> None:
     volume = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
-    assert fit(volume, (1, 1, 1), 10**6) == Packed(volume_key(volume), pack(volume), (1, 1, 1))
+    assert fit(volume, (1, 1, 1), 10**6) == Packed(volume_key(volume), pack(volume), (1, 1, 1), 1)
     assert fit(volume, (1, 1, 1), 100) is None
     assert fit(volume, (1, 1, 1), -5) is None
 

@@ -1,0 +1,206 @@
+"""The report to print: two A4 pages on one case, made with reportlab, readable in grey."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import matplotlib as mpl
+from PIL import Image as Picture
+from reportlab.graphics.shapes import Circle, Drawing, Rect
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Flowable, Image, KeepInFrame, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
+
+from medswin.figures import BANNER, KeyImage
+from medswin.io.files import write_bytes
+from medswin.review.case import ReviewCase, expected_text, key_images, provenance_rows
+from medswin.review.volumes import VolumeRow, significant, volume_rows
+from medswin.review.words import numbers, verdict_words
+
+PAGES = 2
+MOST_ROWS, MOST_PICTURES, MOST_FINDINGS = 24, 4, 6
+_LONGEST = 90  # characters of a name; more do not help anybody who reads
+_MARGIN, _TOP = 15 * mm, 20 * mm
+_LAMPS = {"red": "#e5484d", "amber": "#ffb224", "green": "#30a46c"}
+_WIDTH, _HEIGHT = A4[0] - 2 * _MARGIN, A4[1] - _TOP - 18 * mm
+
+
+def write_report(path: Path | str, case: ReviewCase) -> Path:
+    """Write the report as PDF, whole or not at all, and give its path.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    write_bytes(path, report_pdf(case))
+    return Path(path)
+
+
+def report_pdf(case: ReviewCase) -> bytes:
+    """Two pages: verdict, volumes and the whole field; then single structures, facts and room to sign.
+
+    The same case gives the same bytes. What does not fit is counted, and what is nearly too long is made smaller.
+    """
+    _fonts()
+    pictures = key_images(case, MOST_PICTURES)
+    pages = ([*_head(case), *_volumes(case), _image(pictures[0])], [*map(_image, pictures[1:]), *_facts(case)])
+    buffer = io.BytesIO()
+    document = SimpleDocTemplate(
+        buffer, pagesize=A4, title=case.prediction.case, invariant=1,
+        leftMargin=_MARGIN, rightMargin=_MARGIN, topMargin=_TOP, bottomMargin=15 * mm,
+    )  # fmt: skip
+    held = [KeepInFrame(_WIDTH, _HEIGHT, page, mode="shrink") for page in pages]
+
+    def border(canvas: Any, drawn: Any) -> None:
+        _border(canvas, case.prediction.case, drawn.page)
+
+    document.build([held[0], PageBreak(), held[1]], onFirstPage=border, onLaterPages=border)
+    return buffer.getvalue()
+
+
+@cache
+def _fonts() -> None:
+    """DejaVu Sans, which comes with matplotlib and has most alphabets' letters."""
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    pdfmetrics.registerFont(TTFont("Sans", folder / "DejaVuSans.ttf"))
+    pdfmetrics.registerFont(TTFont("Sans-Bold", folder / "DejaVuSans-Bold.ttf"))
+
+
+def _text(text: str, size: float = 8.5, *, bold: bool = False, grey: bool = False) -> Paragraph:
+    """A paragraph of plain text: nothing in it is markup."""
+    style = ParagraphStyle(
+        "plain",
+        fontName="Sans-Bold" if bold else "Sans",
+        fontSize=size,
+        leading=1.3 * size,
+        textColor=colors.HexColor("#777777" if grey else "#000000"),
+    )
+    return Paragraph(escape("".join(letter if letter.isprintable() else " " for letter in text)), style)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _border(canvas: Any, case: str, page: int) -> None:
+    canvas.setFont("Sans-Bold", 9)
+    canvas.drawCentredString(A4[0] / 2, A4[1] - 11 * mm, BANNER)
+    canvas.line(_MARGIN, A4[1] - 14 * mm, A4[0] - _MARGIN, A4[1] - 14 * mm)
+    canvas.setFont("Sans", 7.5)
+    canvas.drawString(_MARGIN, 9 * mm, f"{_short(case)} · radiological convention: the patient's left is on your right")
+    canvas.drawRightString(A4[0] - _MARGIN, 9 * mm, f"page {page} of {PAGES}")
+
+
+def _head(case: ReviewCase) -> list[Flowable]:
+    ood, words = case.prediction.ood, verdict_words(case.prediction.ood.verdict)
+    said: list[Flowable] = [_text(words.headline, 12, bold=True), Spacer(0, 2), _text(words.meaning)]
+    said += [_text(f"• {reason}") for reason in ood.reasons]
+    said += [Spacer(0, 2), _text(f"What to do: {words.advice}", bold=True)]
+    light = Table([[_light(words.lamp), said]], colWidths=[14 * mm, _WIDTH - 14 * mm], style=_box())
+    rows = [[_text(name, 7.5, grey=True), _text(value, 7.5)] for name, value in numbers(ood)]
+    told: list[Flowable] = [Table(rows, colWidths=[28 * mm, _WIDTH - 28 * mm], style=_tight())] if rows else []
+    return [_text(_short(case.prediction.case), 14, bold=True), Spacer(0, 6), light, Spacer(0, 4), *told]
+
+
+def _light(lamp: str) -> Drawing:
+    """Three lamps of which one is lit; which one is told by its place, too. None is, where nothing was checked."""
+    drawing = Drawing(24, 62)
+    body = Rect(1, 1, 22, 60, rx=6)
+    body.fillColor = colors.HexColor("#20242a")
+    drawing.add(body)
+    for place, name in enumerate(("green", "amber", "red")):
+        lit = colors.HexColor(_LAMPS[name]) if name == lamp else None
+        drawing.add(Circle(12, 12 + 19 * place, 7, fillColor=lit, strokeColor=colors.HexColor("#8b929b")))
+    return drawing
+
+
+def _volumes(case: ReviewCase) -> list[Flowable]:
+    rows, void = volume_rows(case.prediction), case.prediction.ood.verdict == "reject"
+    shown = sorted(rows, key=lambda row: -row.volume_ml)[:MOST_ROWS] if len(rows) > MOST_ROWS else rows
+    head = ["Structure", "Volume, ml", "Training scans, ml", "Note"]
+    cells: list[list[Flowable]] = [
+        [_text(name, 7.5, grey=True) for name in head],
+        *(_row(case, row, void) for row in shown),
+    ]
+    widths = [0.34 * _WIDTH, 0.14 * _WIDTH, 0.2 * _WIDTH, 0.32 * _WIDTH]
+    table = Table(cells, colWidths=widths, style=[*_tight(), ("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.lightgrey)])
+    said: list[Flowable] = [Spacer(0, 6), _text("Volumes", 10, bold=True), Spacer(0, 2), table]
+    if len(rows) > len(shown):
+        said.append(_text(f"The {len(shown)} largest of {len(rows)} structures; the page and the files tell all.", 7.5))
+    if void:
+        said.append(_text("The scan was rejected: do not use these volumes.", bold=True))
+    return [*said, Spacer(0, 6)]
+
+
+def _row(case: ReviewCase, row: VolumeRow, void: bool) -> list[Flowable]:
+    notes = ["outside the training scans"] if row.label.name in case.outliers else []
+    volume = f"({significant(row.volume_ml)})" if void else significant(row.volume_ml)
+    note = "; ".join([*notes, *row.notes])
+    known = expected_text(case, row)
+    return [
+        _text(_short(row.label.name), grey=void),
+        _text(volume, grey=void),
+        _text(known, grey=True),
+        _text(note, 7.5),
+    ]
+
+
+def _facts(case: ReviewCase) -> list[Flowable]:
+    found = case.prediction.findings
+    graver = [f for f in found if f.grade != "note"] + [f for f in found if f.grade == "note"]
+    lines = [f"{f.message} {f'What to do: {f.repair}' if f.repair else ''}" for f in graver[:MOST_FINDINGS]]
+    if len(found) > MOST_FINDINGS:
+        lines.append(f"and {len(found) - MOST_FINDINGS} more, see the page")
+    size, spacing = (" x ".join(f"{n:.3g}" for n in values) for values in (case.pose.shape, case.pose.spacing_mm))
+    rows = [
+        ("Scan", f"{size} voxels of {spacing} mm (right, front, up). {case.pose.note}"),
+        ("Window", str(case.windows[0])),
+    ]
+    rows += [("Finding", line) for line in lines or ["none noticed while reading the scan"]]
+    if case.facts is not None:
+        rows += [
+            (key.replace("_", " ").capitalize(), text) for key, text in case.facts.about.items() if key != "recipe"
+        ]
+        rows += [(f"Dice, {part}", _dice(found)) for part, found in case.facts.dice.items()]
+    made = "; ".join(f"{name} {value}" for name, value in provenance_rows(case.prediction.provenance))
+    rows += [("Made by", made)] if made else []
+    cells = [[_text(name, 7.5, grey=True), _text(value, 7.5)] for name, value in rows]
+    facts = Table(cells, colWidths=[28 * mm, _WIDTH - 28 * mm], style=_tight())
+    room = [_text(f"{word}:", 8, grey=True) for word in ("Reviewer", "Date", "Signature")]
+    return [
+        Spacer(0, 6),
+        facts,
+        Spacer(0, 8),
+        Table([room], colWidths=3 * [_WIDTH / 3], rowHeights=16 * mm, style=_box()),
+    ]
+
+
+def _dice(found: Mapping[str, tuple[float, float, float, int]]) -> str:
+    rows = [f"{_short(name)} {mean:.3f} ({low:.3f} to {high:.3f})" for name, (mean, low, high, _) in found.items()]
+    return "; ".join(rows[:MOST_FINDINGS]) + (" …" if len(rows) > MOST_FINDINGS else "")
+
+
+def _image(picture: KeyImage) -> Image:
+    buffer = io.BytesIO()
+    Picture.fromarray(picture.pixels).save(buffer, "JPEG", quality=90, subsampling=0)
+    height, width = picture.pixels.shape[:2]
+    scale = min(_WIDTH / width, 78 * mm / height)
+    buffer.seek(0)
+    return Image(buffer, width * scale, height * scale, hAlign="LEFT")
+
+
+def _box() -> Sequence[tuple[Any, ...]]:
+    return [("BOX", (0, 0), (-1, -1), 0.6, colors.black), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+
+
+def _tight() -> Sequence[tuple[Any, ...]]:
+    pads = [(side, (0, 0), (-1, -1), 1.5) for side in ("TOPPADDING", "BOTTOMPADDING", "LEFTPADDING", "RIGHTPADDING")]
+    return [("VALIGN", (0, 0), (-1, -1), "TOP"), *pads]

@@ -1,0 +1,32 @@
+"""What became of a case in review, as far as the reviewer's file lies in its folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from medswin.errors import InputError
+from medswin.review.answers import ANSWERS, read_review
+
+OPEN = "open"
+
+
+def state_of(folder: Path, case: str, labels_sha256: str) -> str:
+    """``"open"``, ``"2 accept, 1 edit"``, or what is wrong with the file.
+
+    Args:
+        folder: of the case's packet, into which the reviewer moved what the page saved.
+        case: its name.
+        labels_sha256: of the label map that the page shows; an answer to another one counts for nothing.
+    """
+    file = next((path for name in (f"{case}_review.json", "review.json") if (path := folder / name).is_file()), None)
+    if file is None:
+        return OPEN
+    try:
+        review = read_review(file)
+    except InputError as error:
+        return f"unreadable review: {error.what}"
+    if review.labels_sha256 != labels_sha256:
+        return "reviewed before it was segmented anew"
+    count = Counter(one.answer for one in review.answers)
+    return ", ".join(f"{count[answer]} {answer}" for answer in ANSWERS if count[answer]) or OPEN

@@ -1,0 +1,107 @@
+"""The report: two pages, whatever is in it, and the same bytes again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medswin.findings import Finding
+from medswin.io.facts import ModelFacts
+from medswin.labels import LabelSet
+from medswin.prediction import OODResult, Prediction, Verdict
+from medswin.review import ReviewCase
+from medswin.review.report import report_pdf, write_report
+
+needs_poppler = pytest.mark.skipif(
+    shutil.which("pdftotext") is None, reason="needs pdftotext: apt-get install poppler-utils"
+)
+HOSTILE = "<b>bold</b> <img src='/etc/passwd'/> & \x00\x1b[31m " + "long" * 80
+
+
+def case(names: list[str], verdict: Verdict = "accept", **more: object) -> ReviewCase:
+    labels = np.zeros((2 * len(names) + 4, 12, 10), dtype=np.uint8)
+    for value in range(1, len(names) + 1):
+        labels[2 * value, 2 : 3 + value % 9, 3:6] = value
+    known = verdict != "not checked"
+    ood = OODResult(verdict, 7.31, 4.1, 0.2, 40, 0.05, ("Because.",)) if known else OODResult(verdict)
+    made = Prediction("case-1", labels, np.eye(4), LabelSet.from_names(names), ood, **more)  # type: ignore[arg-type]
+    return ReviewCase(made, np.random.default_rng(0).normal(100, 20, labels.shape))
+
+
+def words(pdf: bytes, folder: Path) -> list[str]:
+    """The text of each page."""
+    (folder / "report.pdf").write_bytes(pdf)
+    told = subprocess.run(
+        ["pdftotext", "-layout", folder / "report.pdf", "-"], capture_output=True, check=True, text=True
+    )
+    return [" ".join(page.split()) for page in told.stdout.split("\f") if page.strip()]
+
+
+@pytest.mark.parametrize("count", [1, 3, 105])
+def test_there_are_two_pages_and_the_same_ones_again(count: int) -> None:
+    shown = case([f"structure {i}" for i in range(count)])
+    pdf = report_pdf(shown)
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 2
+    assert report_pdf(shown) == pdf
+
+
+@needs_poppler
+def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
+    """The head has 2 x 3 voxels of 1 mm3, 0.006 ml, below all training scans."""
+    facts = ModelFacts("finder", "2.0", "ab" * 32, "", {"limits": "adults only"}, {}, {"head": (0.01, 0.02)})
+    findings = (Finding("tilt", "warn", "The scan is tilted.", "check it"),)
+    first, second = words(report_pdf(replace(case(["head", "tail"], findings=findings), facts=facts)), tmp_path)
+    for text in (
+        "Accepted: looks like the training scans",
+        "Because.",
+        "What to do: Look",
+        "Score 7.31",
+        "page 1 of 2",
+    ):
+        assert text in first
+    assert "head 0.00600 0.0100 to 0.0200 outside the training scans" in first
+    assert "The scan is tilted. What to do: check it" in second
+    assert "Limits adults only" in second
+    assert "Signature" in second
+    assert all(
+        page.startswith("Research use only. Not a medical device. Not for diagnosis.") for page in (first, second)
+    )
+
+
+@needs_poppler
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("reject", "The scan was rejected: do not use these volumes."),
+        ("not checked", "This is not a pass."),
+        ("review", "Check every outline before using a volume."),
+    ],
+)
+def test_each_verdict_is_said(tmp_path: Path, verdict: Verdict, said: str) -> None:
+    assert said in words(report_pdf(case(["head"], verdict)), tmp_path)[0]
+
+
+@needs_poppler
+def test_hostile_text_stays_text_and_two_pages_are_enough(tmp_path: Path) -> None:
+    findings = tuple(Finding("x", "warn", HOSTILE, HOSTILE) for _ in range(9))
+    shown = case(
+        [HOSTILE, "ختم", *(f"{i} {HOSTILE}" for i in range(40))], findings=findings, provenance={HOSTILE: HOSTILE}
+    )
+    pages = words(report_pdf(shown), tmp_path)
+    assert len(pages) == 2
+    assert "<b>bold</b>" in pages[0]
+    assert "<b>bold</b> <img src='/etc/passwd'/> &" in pages[1]
+    assert "The 24 largest of 42 structures" in pages[0]
+    assert "and 3 more, see the page" in pages[1]
+
+
+def test_it_is_written_whole(tmp_path: Path) -> None:
+    path = write_report(tmp_path / "report.pdf", case(["head"]))
+    assert path.read_bytes() == report_pdf(case(["head"]))
+    assert [file.name for file in tmp_path.iterdir()] == ["report.pdf"]
