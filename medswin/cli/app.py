@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from medswin import __version__
-from medswin.cli import config, demo, evaluate, models, ood, predict, pretrain, review, train
+from medswin.cli import config, demo, evaluate, export, models, ood, predict, pretrain, review, train
 from medswin.cli.process import set_up
 from medswin.cli.status import NOTHING_RAN, complain
 from medswin.errors import explain
@@ -30,6 +30,7 @@ app.command()(predict.predict)
 app.command()(train.train)
 app.command()(pretrain.pretrain)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(models.app, name="models")
 app.add_typer(ood.app, name="ood")
 app.add_typer(review.app, name="review")

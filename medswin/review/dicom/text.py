@@ -1,0 +1,40 @@
+"""Text as DICOM takes it, and text of others as it may go into an object."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST = 64
+"""Characters of a value of type LO."""
+_CUT = "..."
+
+
+def line(text: object, most: int = LONGEST) -> str:
+    """Text as a value of one line: no control characters, no backslash (it parts values), no double spaces.
+
+    Args:
+        text: anything; what cannot be written as UTF-8 becomes a question mark.
+        most: characters; longer text is cut, and ends in dots.
+    """
+    whole = str(text).encode("utf-8", errors="replace").decode("utf-8").replace("\\", "/")
+    plain = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in whole)
+    told = " ".join(plain.split())
+    return told if len(told) <= most else told[: most - len(_CUT)].rstrip() + _CUT
+
+
+def lines(texts: list[str] | tuple[str, ...], most: int = 1024) -> str:
+    """Several sentences as one value of type ST or UT, a sentence a line."""
+    told = "\r\n".join(line(text, most) for text in texts)
+    return told if len(told) <= most else told[: most - len(_CUT)] + _CUT
+
+
+def different(texts: list[str], most: int = LONGEST) -> list[str]:
+    """The texts as `line` gives them, told apart by a number where cutting made two of them one; empty ones named."""
+    given: list[str] = []
+    for number, text in enumerate(texts, start=1):
+        told = line(text, most) or f"structure {number}"
+        if told in given:
+            mark = f" ({number})"
+            told = line(text, most - len(mark)) + mark
+        given.append(told)
+    return given
