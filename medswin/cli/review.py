@@ -39,3 +39,42 @@ def tell(inputs: Path, out: Path, source: Path | None, track: Track) -> int:
         complain(reason)
     screen.facts([("packets", f"{len(made.done)}"), ("worklist", made.worklist)])
     return batch_status(len(made.done), len(made.failed))
+
+
+@app.command("import")
+def import_reviews(
+    reviews: Annotated[
+        list[Path], typer.Argument(metavar="REVIEW...", help="Files that review pages saved, or folders of them.")
+    ],
+    predictions: Annotated[Path, typer.Option("-p", "--predictions", help="Folder that predict wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="The quarantine: a data set of reviewed cases.")],
+    source: Annotated[
+        Path | None, typer.Option("--source", help="Where the scans lie now: a folder, a file or a zip.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", help="splits.json of a training run: what it holds out is refused.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option("--reviewer", help="A pseudonym, instead of the files'.")] = None,
+) -> None:
+    """Take in what reviewers decided, and tell how far they agree with the model."""
+    from medswin.cli import screen
+    from medswin.cli.status import batch_status, complain
+    from medswin.errors import explain
+    from medswin.review.agreement import table
+    from medswin.review.quarantine import find_reviews, held_out_of, take_in
+
+    refused = held_out_of(held_out) if held_out else frozenset()
+    done, failed = [], 0
+    for file in find_reviews(reviews):
+        try:
+            done.append(take_in(file, predictions, out, source=source, held_out=refused, reviewer=reviewer))
+        except Exception as error:  # whatever is wrong with one review, the others are taken in
+            failed += 1
+            complain(explain(error, file))
+    if done:
+        usable = sum(one.usable for one in done)
+        title = f"{len(done)} reviewed, {usable} of them may teach"
+        columns = ["structure", "accepted", "edited", "rejected", "Dice", "change (ml)"]
+        screen.table(title, columns, table([one.agreement for one in done]), numbers=5)
+        screen.facts([("quarantine", out)])
+    raise typer.Exit(batch_status(len(done), failed))

@@ -36,6 +36,9 @@ def train(
     init_channels: Annotated[
         Channels | None, typer.Option("--init-channels", help="Where those were trained on other channels.")
     ] = None,
+    reviewed: Annotated[
+        Path | None, typer.Option("--reviewed", help="Reviewed cases that teach too, see medswin review import.")
+    ] = None,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw progress bars.")] = True,
 ) -> None:
     """Train a model and write it as a package: weights, detector, metrics and card."""
@@ -52,6 +55,7 @@ def train(
         resume=resume,
         init=init,
         init_channels=init_channels and init_channels.value,
+        reviewed=reviewed,
         progress=progress,
         report=screen.line,
     )

@@ -13,6 +13,7 @@ from rich.progress import track
 
 from medswin.config import parts
 from medswin.config.init import check_start, start_from
+from medswin.config.reviewed import add_reviewed, hashes, read_reviewed
 from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError
 from medswin.inference.observe import observe
@@ -49,6 +50,7 @@ def train(
     resume: bool = False,
     init: str | None = None,
     init_channels: str | None = None,
+    reviewed: Path | None = None,
     progress: bool = True,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
@@ -62,6 +64,7 @@ def train(
         init: what to start from, see `medswin.config.init.start_from`.
         init_channels: for an ``init`` whose scans had another number of channels: ``"repeat"``, ``"mean"`` or
             ``"fresh"``.
+        reviewed: a quarantine of reviewed cases, which teach beside the data set's own.
         progress: show progress bars.
         report: gets lines for the user.
 
@@ -76,12 +79,18 @@ def train(
     check_start(init, init_channels, config.training.freeze_steps)
     files = RunFiles(out or Path("runs") / config.name)
     started = files.checkpoint.exists() or files.chosen.exists()
-    settings = {**_settings(config), "init": init, "init_channels": init_channels}
-    keep_settings(settings, files.config, MAY_CHANGE, resume=resume, started=started)
     dataset = read_dataset(_folder(config, data))
     label_set = config.label_set(dataset.label_names)
+    more = {} if reviewed is None else read_reviewed(reviewed, dataset, label_set)
+    settings = {**_settings(config), "init": init, "init_channels": init_channels}
+    settings |= {"reviewed": hashes(more)} if more else {}
+    keep_settings(settings, files.config, MAY_CHANGE, resume=resume, started=started)
     _check_sides(config, label_set)
     split = _split(config, dataset, files)
+    if more:
+        dataset, split, left = add_reviewed(more, dataset, split, config.data.group)
+        held = f"; {len(left)} left out, whose people validate, calibrate or test" if left else ""
+        report(f"reviewed cases that teach too: {len(more) - len(left)}{held}")
     report(f"preparing {len(split.people)} cases of {dataset.name}")
     cases = _prepare(config, dataset, split, files, progress)
     prints = fingerprint([cases[c] for c in split.training], label_set.names)

@@ -146,8 +146,10 @@ def write_labels(path: Path | str, labels_XYZ: ArrayLike, affine: ArrayLike, *, 
     _write(Path(path), _whole(labels, path), affine, oriented)
 
 
-def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike) -> None:
+def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike, *, oriented: bool = True) -> None:
     """Write an image as float32 NIfTI-1: (X, Y, Z), or (C, X, Y, Z) stored with the channels last.
+
+    ``oriented`` is as in `write_labels`.
 
     Raises:
         InputError: for another number of axes, an unusable affine or name, or a place that cannot be written to.
@@ -155,7 +157,7 @@ def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike) -> None:
     image = np.asarray(array, dtype=np.float32)
     if image.ndim not in (3, 4):
         raise InputError(f"an array of {sizes(image.shape)} is no image", where=path, repair="give (X, Y, Z)")
-    _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, True)
+    _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, oriented)
 
 
 def named_like_scans(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:

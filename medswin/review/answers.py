@@ -70,6 +70,7 @@ class Review:
         seconds: that the page was looked at.
         answers: one for each structure.
         edited: name of the corrected label map's file; None where nothing was corrected.
+        voxels_changed: how many of its voxels are not as they were.
     """
 
     case: str
@@ -86,6 +87,7 @@ class Review:
     seconds: float
     answers: tuple[Answer, ...]
     edited: str | None
+    voxels_changed: int
 
     def answer(self, value: int) -> Answer:
         """What was said of a structure."""
@@ -147,6 +149,7 @@ def _review(values: Mapping[str, Any]) -> Review:
         seconds=_number(values["seconds"]),
         answers=answers,
         edited=_edited(values["edited"], answers),
+        voxels_changed=0 if values["edited"] is None else _count(values["edited"]["voxels_changed"], 2**53),
     )
 
 
@@ -186,9 +189,9 @@ def _hash(value: Any) -> str:
     return value
 
 
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= 100_000:
-        raise InputError(f"a count from 0 to 100000 is {str(value)[:40]!r}")
+def _count(value: Any, most: int = 100_000) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise InputError(f"a count from 0 to {most} is {str(value)[:40]!r}")
     return value
 
 

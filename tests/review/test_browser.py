@@ -179,7 +179,7 @@ def test_a_corrected_outline_comes_back_on_the_scans_own_grid(page: Path, visit:
     seen.evaluate("document.querySelector('.viewer').viewer.editor.radius = 1.2")
     seen.mouse.click(*point(seen, (30, 10, slice_z)))
     assert seen.locator("tr[data-value='2']").get_by_label("edit").is_checked()
-    assert seen.locator("tr[data-value='2'] .edited").text_content() == "corrected: 0.005 ml"
+    assert seen.locator("tr[data-value='2'] .edited").text_content() == "corrected: 0.00500 ml"
     seen.get_by_role("button", name="Accept the rest").click()
     files = saved(seen, 2)
     review = json.loads(files["marker_review.json"])

@@ -170,3 +170,26 @@ def test_a_nan_is_traced_to_its_module():
     assert "in the weights, for example 2.weight" in str(explain(network, batch, step=3))
     batch["image"][0, 0, 0, 0, 0] = float("inf")
     assert "in the input image" in str(explain(network, batch, step=3))
+
+
+def test_reviewed_cases_teach_and_a_run_goes_on_with_them_alone(blobs, config_file, tmp_path):
+    reviewed = tmp_path / "reviewed"
+    (reviewed / "imagesTr").mkdir(parents=True)
+    (reviewed / "labelsTr").mkdir()
+    about = json.loads((blobs / "dataset.json").read_text())
+    about["training"] = [{"image": "imagesTr/new_900.nii.gz", "label": "labelsTr/new_900.nii.gz"}]
+    about["test"] = []
+    for part in ("imagesTr", "labelsTr"):
+        shutil.copy(blobs / part / "blob_001.nii.gz", reviewed / part / "new_900.nii.gz")
+    (reviewed / "dataset.json").write_text(json.dumps(about))
+    said = []
+    options = {"reviewed": reviewed, "report": said.append}
+    assert run(config_file, tmp_path / "out", "training.stop_at_step=3", **options) is None
+    assert "reviewed cases that teach too: 1" in said
+    split = json.loads((tmp_path / "out" / "splits.json").read_text())
+    assert "new_900" not in split["people"]
+    assert f"training     {len(split['training']) + 1} scans" in "\n".join(said)
+    assert list((tmp_path / "out").rglob("new_900-*.safetensors"))
+    with pytest.raises(ConfigError, match=r"other settings: reviewed\.new_900"):
+        run(config_file, tmp_path / "out", resume=True)
+    assert run(config_file, tmp_path / "out", resume=True, **options) is not None

@@ -45,4 +45,8 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-const significant = (value) => (value > 0 ? Number(value.toPrecision(3)).toString() : "0");
+// Three significant figures without an exponent: "1.90", "1230", "0".
+function significant(value) {
+  if (!(value > 0)) return "0";
+  return value < 100 ? value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value)))) : String(Number(value.toPrecision(3)));
+}
