@@ -50,6 +50,56 @@ def _before(job: Job) -> Predecessor | None:
     return predecessor_in(path, job.reference.study)
 
 
+def _report(job: Job) -> list[Path]:
+    from medswin.review.dicom.report import measurement_report
+
+    with _dicom("dicom-sr"):
+        made = measurement_report(job.prediction, job.reference, job.segmentation)
+        return [job.save(made, job.place("_dicom-sr.dcm"))]
+
+
+def _captures(job: Job) -> list[Path]:
+    from medswin.review.case import key_images
+    from medswin.review.dicom.captures import captures
+
+    with _dicom("dicom-sc"):
+        reference = job.reference  # refused first, before the pixels are read
+        made = captures(key_images(job.shown), job.prediction, reference)
+        places = [job.place(f"_dicom-sc-{number:02}.dcm") for number in range(1, len(made) + 1)]
+        return [job.save(one, path) for one, path in zip(made, places, strict=True)]
+
+
+def _document(job: Job) -> list[Path]:
+    from medswin.review.dicom.document import encapsulated
+
+    with _dicom("dicom-pdf"):
+        from medswin.review.report import report_pdf
+
+        reference = job.reference
+        made = encapsulated(report_pdf(job.shown), job.prediction, reference)
+        return [job.save(made, job.place("_dicom-pdf.dcm"))]
+
+
+def _outlines(job: Job) -> list[Path]:
+    from medswin.review.dicom.rtstruct import structure_set
+
+    needed("skimage", "dicom", "rtstruct")
+    with _dicom("rtstruct"):
+        before = predecessor_in(job.out / f"{job.case}_rtstruct.dcm", job.reference.study) if job.edited else None
+        made, warnings = structure_set(job.prediction, job.reference, edited=job.edited, predecessor=before)
+        job.notes += warnings
+        return [job.save(made, job.place("_rtstruct.dcm"))]
+
+
+def _seg_nrrd(job: Job) -> list[Path]:
+    from medswin.review.nrrd import write_seg_nrrd
+
+    needed("SimpleITK", "itk", "seg-nrrd")
+    path = job.place(".seg.nrrd")
+    write_seg_nrrd(path, job.prediction)
+    return [path]
+
+
 @contextmanager
 def _dicom(what: str) -> Iterator[None]:
     """Within it, a missing library is said in words, and nothing is said of what files hold."""
@@ -60,6 +110,11 @@ def _dicom(what: str) -> Iterator[None]:
 
 FORMATS: dict[str, Write] = {
     "dicom-seg": _segmentation,
+    "dicom-sr": _report,
+    "dicom-sc": _captures,
+    "dicom-pdf": _document,
+    "rtstruct": _outlines,
     "nifti": _nifti,
+    "seg-nrrd": _seg_nrrd,
 }
 """In the order in which they are written: what refers to another comes after it."""

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGERS = tuple(logging.getLogger(name) for name in ("pydicom", "pylibjpeg", "openjpeg"))
+LOGGERS = tuple(logging.getLogger(name) for name in ("pydicom", "highdicom", "pylibjpeg", "openjpeg"))
 """Which quote what files hold."""
 
 for _logger in LOGGERS:

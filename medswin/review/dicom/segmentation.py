@@ -127,6 +127,6 @@ def _equipment(prediction: Prediction) -> dict[str, Any]:
     return {
         "manufacturer": made["Manufacturer"],
         "manufacturer_model_name": made["ManufacturerModelName"],
-        "software_versions": tuple(made["SoftwareVersions"]),
+        "software_versions": made["SoftwareVersions"],
         "device_serial_number": made["DeviceSerialNumber"],
     }
