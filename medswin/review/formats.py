@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from medswin.io.dicom.silence import silenced
 from medswin.io.nifti import write_labels
+from medswin.prediction import Prediction
 from medswin.review.dicom.predecessor import Predecessor, predecessor_in
 from medswin.review.job import Job, needed
 
@@ -22,32 +24,39 @@ def _nifti(job: Job) -> list[Path]:
 
 
 def _segmentation(job: Job) -> list[Path]:
+    with _dicom("dicom-seg"):
+        before = _before(job) if job.edited else None
+        path = job.place("_dicom-seg.dcm")
+        job.segmentation = _segmented(job, job.prediction, path, before and before[0])
+        return [*(before[1] if before else ()), path]
+
+
+def _segmented(job: Job, prediction: Prediction, path: Path, before: Predecessor | None = None) -> Any:
+    """Write a segmentation, and give what was written."""
     from medswin.review.dicom.check import check_segmentation
     from medswin.review.dicom.segmentation import segmentation
 
-    with _dicom("dicom-seg"):
-        path, reference = job.place("_dicom-seg.dcm"), job.reference
-        made = segmentation(
-            job.prediction,
-            reference,
-            labelmap=job.options.labelmap,
-            edited=job.edited,
-            predecessor=_before(job) if job.edited else None,
-        )
-        check = partial(check_segmentation, prediction=job.prediction, reference=reference, where=path.name)
-        job.save(made, path, check)
-    job.segmentation = made
-    return [path]
+    made = segmentation(prediction, job.reference, labelmap=job.options.labelmap, predecessor=before)
+    check = partial(check_segmentation, prediction=prediction, reference=job.reference, where=path.name)
+    job.save(made, path, check)
+    return made
 
 
-def _before(job: Job) -> Predecessor | None:
-    """The segmentation that was edited: the one in the folder, written now where there is none."""
-    from medswin.review.dicom.segmentation import segmentation
+def _before(job: Job) -> tuple[Predecessor | None, list[Path]]:
+    """The segmentation that was edited, and its file where it is written now: else the one in the folder, if it is."""
+    from medswin.review.dicom.check import check_segmentation
 
-    path = job.out / f"{job.case}_dicom-seg.dcm"
-    if predecessor_in(path, job.reference.study) is None:
-        job.save(segmentation(job.original, job.reference, labelmap=job.options.labelmap), path)
-    return predecessor_in(path, job.reference.study)
+    path, wrote = job.out / f"{job.case}_dicom-seg.dcm", list[Path]()
+    try:
+        there = predecessor_in(path, job.reference.study) is not None
+        if there:
+            check_segmentation(path, job.original, job.reference, path.name)
+    except Exception:  # damaged, or of an earlier run of predict
+        there = False
+    if not there:
+        _segmented(job, job.original, path)
+        wrote.append(path)
+    return predecessor_in(path, job.reference.study), wrote
 
 
 def _report(job: Job) -> list[Path]:
@@ -86,7 +95,7 @@ def _outlines(job: Job) -> list[Path]:
     needed("skimage", "dicom", "rtstruct")
     with _dicom("rtstruct"):
         before = predecessor_in(job.out / f"{job.case}_rtstruct.dcm", job.reference.study) if job.edited else None
-        made, warnings = structure_set(job.prediction, job.reference, edited=job.edited, predecessor=before)
+        made, warnings = structure_set(job.prediction, job.reference, before)
         job.notes += warnings
         return [job.save(made, job.place("_rtstruct.dcm"))]
 

@@ -17,10 +17,9 @@ from medswin.io.private import naming_key
 from medswin.io.sources import SeriesSource, Source
 from medswin.prediction import Prediction
 from medswin.review.case import ReviewCase
+from medswin.review.dicom.identity import EDITED
 from medswin.review.dicom.reference import Reference, referenced
 from medswin.review.edited import edited_labels
-
-EDITED = "_edited"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,8 @@ class Job:
         """The case that is exported."""
         if self.options.edited is None:
             return self.original
-        return replace(self.original, labels=edited_labels(self.options.edited, self.original, self.described))
+        labels = edited_labels(self.options.edited, self.original, self.described)
+        return replace(self.original, labels=labels, provenance={**self.original.provenance, EDITED: True})
 
     @cached_property
     def source(self) -> Source:
@@ -100,7 +100,7 @@ class Job:
 
     def place(self, suffix: str) -> Path:
         """Where a file goes; what was edited never takes the place of what was not."""
-        return self.out / f"{self.case}{EDITED if self.edited else ''}{suffix}"
+        return self.out / f"{self.case}{'_edited' if self.edited else ''}{suffix}"
 
     def save(self, dataset: Any, path: Path, check: Callable[[Path], None] | None = None) -> Path:
         """Write a DICOM object, whole or not at all; ``check`` sees it before it gets its name."""

@@ -12,6 +12,8 @@ from medswin.review.dicom.text import line
 
 WARNING = "RESEARCH USE ONLY, not for diagnosis"
 MAKER = "medswin"
+EDITED = "edited by a person"
+"""Key of a provenance whose label map was."""
 SCHEME = "99MEDSWIN"
 """Coding scheme of what no public one has a code for."""
 PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs",
@@ -29,7 +31,12 @@ _SERIES_NUMBER = 9100
 def described(what: str, prediction: Prediction) -> str:
     """SeriesDescription: the warning first, as a viewer may show no more of it."""
     model = prediction.provenance.get("model", "")
-    return line(f"{WARNING}: {what} {model}")
+    return line(f"{WARNING}: {'edited ' if edited(prediction) else ''}{what} {model}")
+
+
+def edited(prediction: Prediction) -> bool:
+    """Whether a person changed the label map."""
+    return bool(prediction.provenance.get(EDITED))
 
 
 def identify(dataset: Any, reference: Reference) -> None:

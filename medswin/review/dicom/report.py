@@ -123,6 +123,7 @@ def _scan(prediction: Prediction) -> Any:
     texts += [f"{finding.grade}: {finding.message} {finding.repair}" for finding in prediction.findings]
     if ood.expected_dice is not None:
         texts.append(f"Expected Dice: {dice_words(ood.expected_dice)}")
+    texts += [f"The label map was {identity.EDITED}"] if identity.edited(prediction) else []
     missing = [name for name, volume in prediction.volumes_ml.items() if volume == 0]
     texts += [f"Not found in this scan: {', '.join(missing)}"] if missing else []
     if prediction.region is not None:

@@ -33,7 +33,7 @@ Rings = list[tuple[int, NDArray[np.float64]]]
 
 
 def structure_set(
-    prediction: Prediction, reference: Reference, *, edited: bool = False, predecessor: Predecessor | None = None
+    prediction: Prediction, reference: Reference, predecessor: Predecessor | None = None
 ) -> tuple[Any, list[str]]:
     """The outlines of a case, and a warning for each structure that they show badly.
 
@@ -42,7 +42,6 @@ def structure_set(
     Args:
         prediction: the case.
         reference: its slices.
-        edited: whether a person changed the label map.
         predecessor: the structure set that was edited.
 
     Returns:
@@ -60,7 +59,7 @@ def structure_set(
     if predecessor is not None:
         made.PredecessorStructureSetSequence = [stand_in.pointer(predecessor.storage, predecessor.uid)]
     names = different([label.name for label in prediction.label_set])
-    made.StructureSetROISequence = [_roi(one, names[one.value - 1], reference, edited) for one in found]
+    made.StructureSetROISequence = [_roi(one, names[one.value - 1], reference, prediction) for one in found]
     made.ROIContourSequence = [_contours(label, rings, reference) for label, rings in found.items()]
     made.RTROIObservationsSequence = [_observed(label) for label in found]
     told = ((names[label.value - 1], _off(prediction.labels, label.value, rings)) for label, rings in found.items())
@@ -113,11 +112,11 @@ def _frame(reference: Reference) -> Any:
     return frame
 
 
-def _roi(label: Label, name: str, reference: Reference, edited: bool) -> Any:
+def _roi(label: Label, name: str, reference: Reference, prediction: Prediction) -> Any:
     made = _dataset()
     made.ROINumber, made.ReferencedFrameOfReferenceUID = label.value, reference.frame
     made.ROIName, made.ROIDescription = name, line(f"{identity.WARNING}. {label.name}", 1024)
-    made.ROIGenerationAlgorithm = "SEMIAUTOMATIC" if edited else "AUTOMATIC"
+    made.ROIGenerationAlgorithm = "SEMIAUTOMATIC" if identity.edited(prediction) else "AUTOMATIC"
     return made
 
 

@@ -23,7 +23,6 @@ def segmentation(
     reference: Reference,
     *,
     labelmap: bool = False,
-    edited: bool = False,
     predecessor: Predecessor | None = None,
 ) -> Any:
     """The segmentation of a case.
@@ -33,7 +32,6 @@ def segmentation(
         reference: its slices.
         labelmap: one frame a slice with all structures, run-length encoded: far smaller, but read by new software
             alone. Else a frame a slice and structure (BINARY), which every archive takes.
-        edited: whether a person changed the label map.
         predecessor: the segmentation that was edited.
 
     Returns:
@@ -50,14 +48,14 @@ def segmentation(
         source_images=sources,
         pixel_array=frames,
         segmentation_type="LABELMAP" if labelmap else "BINARY",
-        segment_descriptions=_described(prediction, edited),
+        segment_descriptions=_described(prediction),
         series_instance_uid=generate_uid(prefix=None),
         series_number=1,
         sop_instance_uid=generate_uid(prefix=None),
         instance_number=1,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label="SEGMENTATION",
-        content_description=line(f"{identity.WARNING}{'; edited by a person' if edited else ''}"),
+        content_description=line(f"{identity.WARNING}{f'; {identity.EDITED}' if identity.edited(prediction) else ''}"),
         coding_schemes=[codes.scheme()] if _private(prediction) else None,
         **_equipment(prediction),
     )
@@ -65,7 +63,7 @@ def segmentation(
         rle.compress(made)
     stand_in.renamed(made, reference)
     identity.identify(made, reference)
-    identity.series(made, "SEG", NUMBER, "edited SEG" if edited else "SEG", prediction)
+    identity.series(made, "SEG", NUMBER, "SEG", prediction)
     if predecessor is not None:
         refer(made, predecessor)
     return made
@@ -76,12 +74,12 @@ def _frames(prediction: Prediction) -> NDArray[np.uint8]:
     return np.ascontiguousarray(prediction.labels.T)
 
 
-def _described(prediction: Prediction, edited: bool) -> list[Any]:
+def _described(prediction: Prediction) -> list[Any]:
     names = different([label.name for label in prediction.label_set])
-    return [_segment(label, name, prediction, edited) for label, name in zip(prediction.label_set, names, strict=True)]
+    return [_segment(label, name, prediction) for label, name in zip(prediction.label_set, names, strict=True)]
 
 
-def _segment(label: Label, name: str, prediction: Prediction, edited: bool) -> Any:
+def _segment(label: Label, name: str, prediction: Prediction) -> Any:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
@@ -93,7 +91,7 @@ def _segment(label: Label, name: str, prediction: Prediction, edited: bool) -> A
         segment_label=name,
         segmented_property_category=codes.concept(codes.category(label)),
         segmented_property_type=codes.concept(codes.structure(label)),
-        algorithm_type="SEMIAUTOMATIC" if edited else "AUTOMATIC",
+        algorithm_type="SEMIAUTOMATIC" if identity.edited(prediction) else "AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             name=told["name"],
             version=told["version"],
