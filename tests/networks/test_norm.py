@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
 
+from medswin.errors import ConfigError
 from medswin.networks.blocks import norm
 from medswin.networks.blocks.conv import ResidualConv
 from medswin.networks.blocks.norm import norm_act
@@ -74,3 +75,13 @@ def test_parts_are_as_good_as_their_concatenation(channels):
     parts = [torch.rand(2, c, 5, 4, 6) for c in channels]
     for block in (ResidualConv(8, 8), ResidualConv(8, 3)):
         torch.testing.assert_close(block(*parts), block(torch.cat(parts, 1)), rtol=0, atol=1e-5)
+
+
+def test_compiled_it_says_the_same_and_what_would_be_garbage_is_refused():
+    """PyTorch 2.13 compiles this block, in bf16 and for CPUs, into NaN; the backend here only takes the graph."""
+    block, x = ResidualConv(64, 64).eval(), torch.randn(1, 64, 8, 8, 8).to(memory_format=LAST)
+    compiled = torch.compile(block, backend="aot_eager")
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(x), block(x), rtol=0, atol=1e-4)
+        with torch.autocast("cpu", torch.bfloat16), pytest.raises(ConfigError, match=r"bf16.*leave torch.compile out"):
+            compiled(x)

@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from medswin.errors import ConfigError
+
+LAST = torch.channels_last_3d
 CHUNK_VALUES = 2**20  # of a map at once: what a processor's cache holds
 WIDEST_FOLD = 1024  # values; rows of few channels are slow, so several voxels share one
 
@@ -27,17 +30,34 @@ def norm_act(x_BCDHW: Tensor, norm: nn.Module, skip_BCDHW: Tensor | None = None,
         norm: normalises over space.
         skip_BCDHW: added before the activation, if any.
         slope: of the activation below zero, positive; 1 for none.
+
+    Raises:
+        ConfigError: where it is compiled for a CPU in bf16.
     """
+    _refuse_garbage(x_BCDHW)
     plain = isinstance(norm, nn.InstanceNorm3d) and not norm.affine and not norm.track_running_stats
     plain = plain and not has_hooks(norm) and x_BCDHW.numel() > 0 and x_BCDHW.dtype != torch.float64
     if plain and x_BCDHW.device.type == "cpu" and not torch.compiler.is_compiling():
-        last = torch.channels_last_3d
-        skip = None if skip_BCDHW is None else skip_BCDHW.contiguous(memory_format=last)
-        done: Tensor = _InstanceNormAct.apply(x_BCDHW.contiguous(memory_format=last), skip, slope, norm.eps)
+        skip = None if skip_BCDHW is None else skip_BCDHW.contiguous(memory_format=LAST)
+        done: Tensor = _InstanceNormAct.apply(x_BCDHW.contiguous(memory_format=LAST), skip, slope, norm.eps)
         return done
     x = norm(x_BCDHW)
     x = x if skip_BCDHW is None else x + skip_BCDHW
     return F.leaky_relu(x, slope, inplace=True)
+
+
+def _refuse_garbage(x_BCDHW: Tensor) -> None:
+    """Refuse what PyTorch 2.13 compiles into numbers from memory that nobody wrote, often NaN.
+
+    A map of bf16 that a convolution left with channels first, normalised and added to one with channels last, is
+    enough for that: ``leaky_relu(instance_norm(a) + b)``, by g++ 12 for AVX512.
+    """
+    if torch.compiler.is_compiling() and x_BCDHW.dtype == torch.bfloat16 and x_BCDHW.device.type == "cpu":
+        raise ConfigError(
+            "PyTorch's compiler makes wrong numbers of bf16 on CPUs",
+            where="torch.compile",
+            repair="leave torch.compile out, which makes nothing faster there, or compile in fp32",
+        )
 
 
 def has_hooks(module: nn.Module) -> bool:
@@ -73,7 +93,7 @@ class _InstanceNormAct(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         y, skip, scales = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last_3d)
+        grad = grad.contiguous(memory_format=LAST)
         grad_sum = torch.empty_like(y)  # of norm(x) + skip
         grad_x = torch.empty_like(y) if skip is not None else grad_sum
         for sample, (grads, done) in enumerate(zip(_rows(grad), _rows(y), strict=True)):
