@@ -25,6 +25,7 @@ def test_the_run_gets_what_was_typed(medswin: Callable, monkeypatch: pytest.Monk
         "resume": True,
         "init": None,
         "init_channels": None,
+        "reviewed": None,
         "progress": False,
         "steps": 20,
     }
