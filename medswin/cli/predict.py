@@ -47,6 +47,10 @@ def predict(
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Take every DICOM series, also those that are not for this model.")
     ] = False,
+    suv: Annotated[bool, typer.Option("--suv", help="Read PET series as SUV by body weight.")] = False,
+    resample_tilt: Annotated[
+        bool, typer.Option("--resample-tilt", help="Straighten slices of a tilted gantry, which are refused else.")
+    ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the cases and the cores.")] = 1,
     review: Annotated[
         bool, typer.Option("--review", help="Make the review pages and the worklist too, in review/ of the output.")
@@ -60,6 +64,7 @@ def predict(
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
     from medswin.inference.schedule import in_processes
+    from medswin.io.sources import Reading
 
     options = {
         "device": device,
@@ -78,7 +83,15 @@ def predict(
         }
         schedule = in_processes(partial(load_quietly, model, each), workers) if workers > 1 else None
         result = predict_folder(
-            predictor, inputs, out, bar.track, box=box, overwrite=overwrite, all_series=all_series, schedule=schedule
+            predictor,
+            inputs,
+            out,
+            bar.track,
+            box=box,
+            overwrite=overwrite,
+            all_series=all_series,
+            reading=Reading(suv, resample_tilt),
+            schedule=schedule,
         )
     if result.done:
         before = sum(case.resumed for case in result.done)

@@ -19,7 +19,7 @@ from medswin.inference.schedule import Schedule, in_turn
 from medswin.inference.work import Predicts, Work
 from medswin.io.files import output_folder, remove_unfinished
 from medswin.io.private import PRIVATE, keep_origins, private_folder
-from medswin.io.sources import Source, Sources, find_sources, unzipped
+from medswin.io.sources import AS_IT_IS, Reading, Source, Sources, find_sources, unzipped
 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
@@ -48,6 +48,7 @@ def predict_folder(
     box: str | Box | None = None,
     overwrite: bool = False,
     all_series: bool = False,
+    reading: Reading = AS_IT_IS,
     schedule: Schedule | None = None,
 ) -> BatchResult:
     """Segment all cases of an input: ``<case>.nii.gz`` and ``<case>.json`` each, and tables of all.
@@ -68,6 +69,7 @@ def predict_folder(
         box: the part of each scan to look at, see `Box.parse`.
         overwrite: do everything again.
         all_series: take every DICOM series, also those that the model's rules leave out.
+        reading: what is done to DICOM series: PET as SUV, tilted slices straightened.
         schedule: how the work is spread, see `medswin.inference.schedule`; one case after the other where None.
 
     Raises:
@@ -78,12 +80,18 @@ def predict_folder(
     inputs, out = Path(inputs), output_folder(out)
     with _alone(out), _cleared(out), unzipped(inputs, out / PRIVATE) as opened:
         sources = find_sources(
-            opened, out, predictor.model.channels, predictor.model.series, all_series=all_series, zipped=inputs
+            opened,
+            out,
+            predictor.model.channels,
+            predictor.model.series,
+            all_series=all_series,
+            reading=reading,
+            zipped=inputs,
         )
         _check_places(sources.cases, out)
         keep_origins(out, sources.origins)
         records = Records(out)
-        records.begin(predictor.settings(part), sources, predictor.model.facts)
+        records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
         work = Work(out, part, overwrite, dict(records.manifest.last))
         run = (schedule or in_turn(predictor))(sources.cases, work)
         outcomes = [records.note(one) for one in chain(_untried(sources), _drawn(progress, sources.cases, run))]

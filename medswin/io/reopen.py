@@ -13,8 +13,9 @@ from medswin.errors import InputError
 from medswin.io.dicom import Series, find_series
 from medswin.io.dicom.zipped import is_zip
 from medswin.io.private import PRIVATE, SOURCES, naming_key, read_origins
-from medswin.io.sources import ImageSource, SeriesSource, Source, unzipped
+from medswin.io.sources import ImageSource, Reading, SeriesSource, Source, unzipped
 
+_READINGS = [Reading(suv, tilt) for suv in (False, True) for tilt in (False, True)]
 _MOVED = "name the folder or zip in which its files lie now with --source"
 
 
@@ -74,13 +75,13 @@ def _images(case: str, opened: Path, files: Sequence[Path], root: Path) -> Itera
 
 
 def _series(case: str, opened: Path, uids: Sequence[str], folder: Path) -> Iterator[Source]:
-    """Each way to take one series a channel: several volumes may share a UID, or have none."""
+    """Each way to take one series a channel, and to read them: several volumes may share a UID, or have none."""
     series = find_series(opened, naming_key(folder)).series
     candidates = [[one for one in series if _may_be(one, uid)] for uid in uids]
     names = tuple(f"channel {i}" for i in range(len(uids)))
-    for chosen in product(*candidates):
+    for reading, chosen in product(_READINGS, product(*candidates)):
         files = tuple(dict.fromkeys(path for one in chosen for path in one.files))
-        yield SeriesSource(case, case, files, series=chosen, channels=names)
+        yield SeriesSource(case, case, files, series=chosen, channels=names, reading=reading)
 
 
 def _may_be(series: Series, uid: str) -> bool:

@@ -33,6 +33,26 @@ from medswin.io.selection import Rule
 _CHUNK = 1 << 20
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is done to DICOM series on request.
+
+    Attributes:
+        suv: PET becomes SUV by body weight.
+        resample_tilt: slices of a tilted gantry are shifted onto a straight grid; else they are refused.
+    """
+
+    suv: bool = False
+    resample_tilt: bool = False
+
+    def scan(self, series: Series) -> Scan:
+        """Read a series; see `medswin.io.dicom.read_series` for the errors."""
+        return read_series(series, resample_tilt=self.resample_tilt, suv=self.suv and series.modality == "PT")
+
+
+AS_IT_IS = Reading()
+
+
 @dataclass(frozen=True, eq=False)
 class Source(ABC):
     """One case, not yet read.
@@ -114,10 +134,12 @@ class SeriesSource(Source):
     Attributes:
         series: in the order of the model's channels.
         channels: their names.
+        reading: how they are read.
     """
 
     series: tuple[Series, ...] = ()
     channels: tuple[str, ...] = ("image",)
+    reading: Reading = AS_IT_IS
 
     @property
     def voxels(self) -> int:
@@ -136,16 +158,17 @@ class SeriesSource(Source):
         return origin(self.series)
 
     def digest(self) -> str | None:
-        """Also of which frames and which time these are: of one file they may be several cases."""
+        """Also of which frames and which time these are: of one file they may be several cases; and how it is read."""
         files = super().digest()
         parts = [(one.frame, one.times, one.repeats) for series in self.series for one in series.slices]
-        return None if files is None else hashlib.sha256(f"{files} {parts}".encode()).hexdigest()
+        how = "" if self.reading == AS_IT_IS else f" {self.reading}"
+        return None if files is None else hashlib.sha256(f"{files} {parts}{how}".encode()).hexdigest()
 
     def read(self) -> Scan:
         """See `Source.read`."""
         if len(self.series) == 1:
-            return read_series(self.series[0])
-        return on_one_grid(self.case, map(read_series, self.series), self.channels)
+            return self.reading.scan(self.series[0])
+        return on_one_grid(self.case, map(self.reading.scan, self.series), self.channels)
 
 
 @dataclass(frozen=True)
@@ -176,6 +199,7 @@ def find_sources(
     rules: Sequence[Rule],
     *,
     all_series: bool = False,
+    reading: Reading = AS_IT_IS,
     zipped: Path | None = None,
 ) -> Sources:
     """The cases in an image file, a folder of them, a table, or a tree of DICOM files.
@@ -190,6 +214,7 @@ def find_sources(
         channels: names of the model's channels.
         rules: one a channel.
         all_series: take every series of a one-channel model, whatever the rules say.
+        reading: what is done to DICOM series.
         zipped: the zip that ``inputs`` was unpacked from; it is what errors name.
 
     Raises:
@@ -205,7 +230,12 @@ def find_sources(
         raise InputError(error.what, where=_as_zipped(str(error.where), unpacked), repair=error.repair) from (
             None if unpacked else error
         )
-    return _checked(found, unpacked)
+    return _checked(_read_so(found, reading), unpacked)
+
+
+def _read_so(found: Sources, reading: Reading) -> Sources:
+    cases = [replace(one, reading=reading) if isinstance(one, SeriesSource) else one for one in found.cases]
+    return replace(found, cases=tuple(cases))
 
 
 def _found(path: Path, private: Path, channels: Sequence[str], rules: Sequence[Rule], all_series: bool) -> Sources:

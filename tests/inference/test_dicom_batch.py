@@ -17,7 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from medswin.errors import InputError
 from medswin.inference import Predictor, predict_folder
+from medswin.io.reopen import reopened
 from medswin.io.selection import Rule
+from medswin.io.sources import Reading
 
 CANARY = "Canary^Hans"
 TEXTS = (
@@ -26,8 +28,10 @@ TEXTS = (
 )  # fmt: skip
 
 
-def series(folder: Path, image_XYZ: np.ndarray, *, study: str, origin=(0.0, 0.0, 0.0), step=2.0, **tags) -> None:
-    """An axial MR series of 1 mm pixels, its files in no order."""
+def series(
+    folder: Path, image_XYZ: np.ndarray, *, study: str, origin=(0.0, 0.0, 0.0), step=2.0, tilt=0.0, **tags
+) -> None:
+    """An axial MR series of 1 mm pixels, its files in no order; each slice lies ``tilt`` mm behind the one below."""
     folder.mkdir(parents=True)
     uid = generate_uid()
     for k in range(image_XYZ.shape[2]):
@@ -39,7 +43,7 @@ def series(folder: Path, image_XYZ: np.ndarray, *, study: str, origin=(0.0, 0.0,
         for tag in TEXTS:
             setattr(one, tag, CANARY if tag != "SeriesDescription" else f"T1 {CANARY}")
         one.PatientBirthDate, one.StudyDate = "19010203", "19990807"
-        one.ImagePositionPatient = [origin[0], origin[1], origin[2] + step * k]
+        one.ImagePositionPatient = [origin[0], origin[1] + tilt * k, origin[2] + step * k]
         one.ImageOrientationPatient, one.PixelSpacing, one.SliceThickness = [1, 0, 0, 0, 1, 0], [1, 1], step
         one.Columns, one.Rows = image_XYZ.shape[:2]
         one.SamplesPerPixel, one.PhotometricInterpretation, one.PixelRepresentation = 1, "MONOCHROME2", 0
@@ -152,6 +156,46 @@ def test_what_others_say_of_a_dicom_case_is_not_quoted(tmp_path: Path, predictor
     assert failed.reason == (
         f"{failed.case}: unexpected ValueError. Repair: add --debug to see where, on a screen that only you see"
     )
+
+
+def test_a_tilted_series_is_straightened_when_told_and_done_again_then(tmp_path: Path, predictor: Predictor) -> None:
+    study = generate_uid()
+    series(tmp_path / "tree" / "a", block(), study=study, tilt=0.5)
+    (failed,) = predict_folder(predictor, tmp_path / "tree", tmp_path / "out").failed
+    assert "--resample-tilt" in failed.reason
+    straight = Reading(resample_tilt=True)
+    (done,) = predict_folder(predictor, tmp_path / "tree", tmp_path / "out", reading=straight).done
+    assert [finding.code for finding in done.findings] == ["gantry-tilt"]
+    assert '"resample_tilt": true' in (tmp_path / "out" / "run.log").read_text()
+    labels = nibabel.load(tmp_path / "out" / f"{done.case}.nii.gz")
+    described = json.loads((tmp_path / "out" / f"{done.case}.json").read_text())
+    with reopened(tmp_path / "out", described) as found:
+        assert found.read().shape == labels.shape
+    (again,) = predict_folder(predictor, tmp_path / "tree", tmp_path / "out", reading=straight).done
+    assert again.resumed
+    (failed,) = predict_folder(predictor, tmp_path / "tree", tmp_path / "out").failed
+    assert not (tmp_path / "out" / f"{done.case}.json").exists()
+
+
+def test_pet_is_read_as_suv_when_told(tmp_path: Path, predictor: Predictor) -> None:
+    """After a half-life 35 MBq are left, 500 Bq/g in 70 kg: 100 Bq/ml are a SUV of 0.2, which is not above 0.5."""
+    dose = Dataset()
+    dose.RadionuclideTotalDose, dose.RadionuclideHalfLife = 70e6, 6600.0
+    dose.RadiopharmaceuticalStartTime = "080000"
+    tags = {
+        "Modality": "PT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.128", "Units": "BQML", "DecayCorrection": "START",
+        "CorrectedImage": ["ATTN", "DECY"], "PatientWeight": 70.0, "SeriesTime": "095000", "AcquisitionTime": "095000",
+        "SeriesDate": "20200101", "AcquisitionDate": "20200101", "RescaleSlope": 100.0, "RescaleIntercept": 0.0,
+        "RadiopharmaceuticalInformationSequence": [dose],
+    }  # fmt: skip
+    series(tmp_path / "pet", block(), study=generate_uid(), **tags)
+    (plain,) = predict_folder(predictor, tmp_path / "pet", tmp_path / "out", all_series=True).done
+    assert plain.volumes_ml["bright"] == pytest.approx(0.032)
+    told = {"all_series": True, "reading": Reading(suv=True)}
+    (suv,) = predict_folder(predictor, tmp_path / "pet", tmp_path / "out", **told).done
+    assert not suv.resumed
+    assert [finding.code for finding in suv.findings][-1:] == ["suv"]
+    assert suv.volumes_ml["bright"] == 0.0
 
 
 def test_files_that_are_damaged_beyond_telling_are_reported(tmp_path: Path, predictor: Predictor) -> None:

@@ -56,7 +56,7 @@ def stacked(series: Series, *, tilted: bool = False) -> Stack:
             f"its slices are tilted by {tilt:.1f} degrees against the line on which they lie (gantry tilt)",
             where=series.id,
             repair="have the scanner or the archive correct the tilt and export that series, or (up to "
-            f"{MAX_TILT_DEGREES:g} degrees) read it with resample_tilt=True",
+            f"{MAX_TILT_DEGREES:g} degrees) read it with resample_tilt=True (medswin predict --resample-tilt)",
         )
     _check_line(places, series.id)
     first, affine = places[0], np.eye(4)
