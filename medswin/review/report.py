@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from reportlab.platypus import Flowable, Image, KeepInFrame, PageBreak, Paragrap
 
 from medswin.figures import BANNER, KeyImage
 from medswin.io.files import write_bytes
+from medswin.labels import LabelSet
 from medswin.review.case import ReviewCase, expected_text, key_images, provenance_rows
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
 PAGES = 2
 MOST_ROWS, MOST_PICTURES, MOST_FINDINGS = 24, 4, 6
-_LONGEST = 90  # characters of a name; more do not help anybody who reads
+_LONGEST, _LONGEST_LEGEND, _LONGEST_LINE = 60, 24, 300  # characters; more do not help anybody who reads
 _MARGIN, _TOP = 15 * mm, 20 * mm
 _LAMPS = {"red": "#e5484d", "amber": "#ffb224", "green": "#30a46c"}
-_WIDTH, _HEIGHT = A4[0] - 2 * _MARGIN, A4[1] - _TOP - 18 * mm
+_PADDING = 12  # points, of the frame that reportlab puts around a page
+_WIDTH, _HEIGHT = A4[0] - 2 * _MARGIN - _PADDING, A4[1] - _TOP - 18 * mm
 
 
 def write_report(path: Path | str, case: ReviewCase) -> Path:
@@ -50,8 +53,8 @@ def report_pdf(case: ReviewCase) -> bytes:
     The same case gives the same bytes. What does not fit is counted, and what is nearly too long is made smaller.
     """
     _fonts()
-    pictures = key_images(case, MOST_PICTURES)
-    pages = ([*_head(case), *_volumes(case), _image(pictures[0])], [*map(_image, pictures[1:]), *_facts(case)])
+    overview, *near = map(_image, key_images(_with_short_names(case), MOST_PICTURES))
+    pages = ([*_head(case), *_volumes(case), overview], [*near, *_left_out(case, len(near)), *_facts(case)])
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer, pagesize=A4, title=case.prediction.case, invariant=1,
@@ -67,11 +70,13 @@ def report_pdf(case: ReviewCase) -> bytes:
 
 
 @cache
-def _fonts() -> None:
-    """DejaVu Sans, which comes with matplotlib and has most alphabets' letters."""
+def _fonts() -> frozenset[int]:
+    """DejaVu Sans, which comes with matplotlib and has most alphabets' letters: gives their code points."""
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    pdfmetrics.registerFont(TTFont("Sans", folder / "DejaVuSans.ttf"))
+    plain = TTFont("Sans", folder / "DejaVuSans.ttf")
+    pdfmetrics.registerFont(plain)
     pdfmetrics.registerFont(TTFont("Sans-Bold", folder / "DejaVuSans-Bold.ttf"))
+    return frozenset(plain.face.charToGlyph)
 
 
 def _text(text: str, size: float = 8.5, *, bold: bool = False, grey: bool = False) -> Paragraph:
@@ -83,11 +88,27 @@ def _text(text: str, size: float = 8.5, *, bold: bool = False, grey: bool = Fals
         leading=1.3 * size,
         textColor=colors.HexColor("#777777" if grey else "#000000"),
     )
-    return Paragraph(escape("".join(letter if letter.isprintable() else " " for letter in text)), style)
+    return Paragraph(escape("".join(map(_letter, text))), style)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def _letter(letter: str) -> str:
+    """What the font can print of it: a box in place of each letter would make all names of a language the same."""
+    if not letter.isprintable():
+        return " "
+    return letter if ord(letter) in _fonts() else f"[U+{ord(letter):04X}]"
+
+
+def _short(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _with_short_names(case: ReviewCase) -> ReviewCase:
+    """The case as pictures have room for it: a legend of endless names would leave none for the scan."""
+    labels = case.prediction.label_set
+    if all(len(label.name) <= _LONGEST_LEGEND for label in labels):
+        return case
+    short = (replace(label, name=f"{label.value} {_short(label.name, _LONGEST_LEGEND)}") for label in labels)
+    return replace(case, prediction=replace(case.prediction, label_set=LabelSet(tuple(short))))
 
 
 def _border(canvas: Any, case: str, page: int) -> None:
@@ -104,10 +125,17 @@ def _head(case: ReviewCase) -> list[Flowable]:
     said: list[Flowable] = [_text(words.headline, 12, bold=True), Spacer(0, 2), _text(words.meaning)]
     said += [_text(f"• {reason}") for reason in ood.reasons]
     said += [Spacer(0, 2), _text(f"What to do: {words.advice}", bold=True)]
-    light = Table([[_light(words.lamp), said]], colWidths=[14 * mm, _WIDTH - 14 * mm], style=_box())
-    rows = [[_text(name, 7.5, grey=True), _text(value, 7.5)] for name, value in numbers(ood)]
-    told: list[Flowable] = [Table(rows, colWidths=[28 * mm, _WIDTH - 28 * mm], style=_tight())] if rows else []
+    light = Table([[_light(words.lamp), said]], colWidths=[14 * mm, _WIDTH - 14 * mm], style=_box(), hAlign="LEFT")
+    rows = numbers(ood)
+    told = [_rows(rows)] if rows else []
     return [_text(_short(case.prediction.case), 14, bold=True), Spacer(0, 6), light, Spacer(0, 4), *told]
+
+
+def _left_out(case: ReviewCase, shown: int) -> list[Flowable]:
+    found = sum(volume > 0 for volume in case.prediction.volumes_ml.values())
+    if found <= shown:
+        return []
+    return [_text(f"Pictures of the {shown} largest of {found} structures; the page has more.", 7.5)]
 
 
 def _light(lamp: str) -> Drawing:
@@ -131,7 +159,8 @@ def _volumes(case: ReviewCase) -> list[Flowable]:
         *(_row(case, row, void) for row in shown),
     ]
     widths = [0.34 * _WIDTH, 0.14 * _WIDTH, 0.2 * _WIDTH, 0.32 * _WIDTH]
-    table = Table(cells, colWidths=widths, style=[*_tight(), ("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.lightgrey)])
+    style = [*_tight(), ("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.lightgrey)]
+    table = Table(cells, colWidths=widths, style=style, hAlign="LEFT")
     said: list[Flowable] = [Spacer(0, 6), _text("Volumes", 10, bold=True), Spacer(0, 2), table]
     if len(rows) > len(shown):
         said.append(_text(f"The {len(shown)} largest of {len(rows)} structures; the page and the files tell all.", 7.5))
@@ -156,7 +185,7 @@ def _row(case: ReviewCase, row: VolumeRow, void: bool) -> list[Flowable]:
 def _facts(case: ReviewCase) -> list[Flowable]:
     found = case.prediction.findings
     graver = [f for f in found if f.grade != "note"] + [f for f in found if f.grade == "note"]
-    lines = [f"{f.message} {f'What to do: {f.repair}' if f.repair else ''}" for f in graver[:MOST_FINDINGS]]
+    lines = [_short(f.message, _LONGEST_LINE) + _repair(f.repair) for f in graver[:MOST_FINDINGS]]
     if len(found) > MOST_FINDINGS:
         lines.append(f"and {len(found) - MOST_FINDINGS} more, see the page")
     size, spacing = (" x ".join(f"{n:.3g}" for n in values) for values in (case.pose.shape, case.pose.spacing_mm))
@@ -170,17 +199,26 @@ def _facts(case: ReviewCase) -> list[Flowable]:
             (key.replace("_", " ").capitalize(), text) for key, text in case.facts.about.items() if key != "recipe"
         ]
         rows += [(f"Dice, {part}", _dice(found)) for part, found in case.facts.dice.items()]
-    made = "; ".join(f"{name} {value}" for name, value in provenance_rows(case.prediction.provenance))
+    told = provenance_rows(case.prediction.provenance)
+    made = "; ".join(f"{_short(name)} {_short(value, _LONGEST_LINE)}" for name, value in told)
     rows += [("Made by", made)] if made else []
-    cells = [[_text(name, 7.5, grey=True), _text(value, 7.5)] for name, value in rows]
-    facts = Table(cells, colWidths=[28 * mm, _WIDTH - 28 * mm], style=_tight())
     room = [_text(f"{word}:", 8, grey=True) for word in ("Reviewer", "Date", "Signature")]
     return [
         Spacer(0, 6),
-        facts,
+        _rows(rows),
         Spacer(0, 8),
-        Table([room], colWidths=3 * [_WIDTH / 3], rowHeights=16 * mm, style=_box()),
+        Table([room], colWidths=3 * [_WIDTH / 3], rowHeights=16 * mm, style=_box(), hAlign="LEFT"),
     ]
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> Flowable:
+    """Names and values."""
+    cells = [[_text(_short(name), 7.5, grey=True), _text(value, 7.5)] for name, value in rows]
+    return Table(cells, colWidths=[28 * mm, _WIDTH - 28 * mm], style=_tight(), hAlign="LEFT")
+
+
+def _repair(repair: str) -> str:
+    return f" What to do: {_short(repair, _LONGEST_LINE)}" if repair else ""
 
 
 def _dice(found: Mapping[str, tuple[float, float, float, int]]) -> str:
@@ -189,12 +227,15 @@ def _dice(found: Mapping[str, tuple[float, float, float, int]]) -> str:
 
 
 def _image(picture: KeyImage) -> Image:
+    """As wide as the page, or 78 mm high: three of them and the facts fit a page."""
     buffer = io.BytesIO()
     Picture.fromarray(picture.pixels).save(buffer, "JPEG", quality=90, subsampling=0)
     height, width = picture.pixels.shape[:2]
     scale = min(_WIDTH / width, 78 * mm / height)
     buffer.seek(0)
-    return Image(buffer, width * scale, height * scale, hAlign="LEFT")
+    shown = Image(buffer, width * scale, height * scale, hAlign="LEFT")
+    shown.spaceAfter = 2 * mm
+    return shown
 
 
 def _box() -> Sequence[tuple[Any, ...]]:

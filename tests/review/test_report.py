@@ -16,7 +16,7 @@ from medswin.io.facts import ModelFacts
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction, Verdict
 from medswin.review import ReviewCase
-from medswin.review.report import report_pdf, write_report
+from medswin.review.report import _with_short_names, report_pdf, write_report
 
 needs_poppler = pytest.mark.skipif(
     shutil.which("pdftotext") is None, reason="needs pdftotext: apt-get install poppler-utils"
@@ -99,6 +99,27 @@ def test_hostile_text_stays_text_and_two_pages_are_enough(tmp_path: Path) -> Non
     assert "<b>bold</b> <img src='/etc/passwd'/> &" in pages[1]
     assert "The 24 largest of 42 structures" in pages[0]
     assert "and 3 more, see the page" in pages[1]
+    assert "Pictures of the 3 largest of 42 structures" in pages[1]
+
+
+@needs_poppler
+def test_letters_that_the_font_lacks_are_told_by_number(tmp_path: Path) -> None:
+    """The liver and the heart in Chinese would be two boxes each; Greek and Cyrillic are in the font."""
+    first, second = words(report_pdf(case(["肝臟", "心臟", "ήπαρ", "печень"])), tmp_path)
+    assert "[U+809D][U+81DF]" in first
+    assert "[U+5FC3][U+81DF]" in first
+    assert "ήπαρ" in first
+    assert "печень" in first
+    assert "Pictures of the 3 largest of 4 structures" in second
+
+
+def test_endless_names_leave_room_for_the_scan() -> None:
+    """The picture's legend would be 40 lines of names, under a scan one line high."""
+    named, endless = case([f"{i}" for i in range(40)]), case([f"{i} {'long' * 60}" for i in range(40)])
+    short = _with_short_names(endless).prediction.label_set.names
+    assert short[9] == "10 9 longlonglonglonglongl…"
+    assert len(set(short)) == 40
+    assert _with_short_names(named) is named
 
 
 def test_it_is_written_whole(tmp_path: Path) -> None:
