@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from medswin.errors import InputError, explain
+from medswin.inference.begun import Begun
 from medswin.inference.box import Box
 from medswin.inference.outcome import CaseResult, Failed, Outcome
 from medswin.inference.records import Records
@@ -72,6 +73,9 @@ def predict_folder(
         reading: what is done to DICOM series: PET as SUV, tilted slices straightened.
         schedule: how the work is spread, see `medswin.inference.schedule`; one case after the other where None.
 
+    A case that ends the process itself, three times, is not begun again unless ``overwrite``: see
+    `medswin.inference.begun`.
+
     Raises:
         InputError: if there is no case, the box cannot be read, results would replace the scans, another run is writing
             to ``out``, or nothing can be written there.
@@ -92,9 +96,18 @@ def predict_folder(
         keep_origins(out, sources.origins)
         records = Records(out)
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
-        work = Work(out, part, overwrite, dict(records.manifest.last))
-        run = (schedule or in_turn(predictor))(sources.cases, work)
-        outcomes = [records.note(one) for one in chain(_untried(sources), _drawn(progress, sources.cases, run))]
+        begun = Begun(out)
+        work = Work(out, part, overwrite, dict(records.manifest.last), begun)
+        cases, given_up = begun.sorted(sources.cases, again=overwrite)
+        run = (schedule or in_turn(predictor))(cases, work)
+        outcomes: list[Outcome] = []
+        try:
+            for one in chain(_untried(sources), given_up, _drawn(progress, cases, run)):
+                outcomes.append(records.note(one))
+                if one not in given_up:
+                    begun.end(one.case)
+        finally:
+            begun.interrupted()
         done = tuple(one for one in outcomes if isinstance(one, CaseResult))
         bad = tuple(one for one in outcomes if isinstance(one, Failed))
         bad += (*_damaged(sources, inputs), *records.end(done, bad))

@@ -34,17 +34,27 @@ TRIES = 2
 def in_turn(predictor: Predicts) -> Schedule:
     """In this process: while the network runs on a case, the next one is read and the one before is written.
 
-    Large cases (`medswin.inference.work.LARGE_BYTES`) are alone in memory.
+    Large cases (`medswin.inference.work.LARGE_BYTES`) are alone in memory, and so are those that never ended in an
+    earlier run, one of which may end this process too.
     """
 
     def run(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
         behind: Behind[Source, Outcome] = Behind(failed)
-        with Ahead(sources, lambda source: work.read(predictor, source), is_large) as ahead, behind:
+
+        def alone(source: Source) -> bool:
+            return is_large(source) or source.case in work.begun.before
+
+        def read(source: Source) -> Any:
+            work.begun.begin(source.case)
+            return work.read(predictor, source)
+
+        with Ahead(sources, read, alone) as ahead, behind:
             for source in sources:
-                if is_large(source):
+                if alone(source):
                     behind.wait()
+                    yield from behind.ended()  # noted as ended before this one is begun
                 behind.put(source, work.segmented(predictor, source, lambda source=source: ahead.take(source)))  # type: ignore[misc]
-                if is_large(source):
+                if alone(source):
                     behind.wait()
                 yield from behind.ended()
             behind.wait()

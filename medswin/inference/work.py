@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medswin.errors import InputError
+from medswin.inference.begun import Begun
 from medswin.inference.box import Box
 from medswin.inference.model import Model
 from medswin.inference.outcome import CaseResult, Failed, Outcome
@@ -48,12 +49,14 @@ class Work:
         box: the part of each scan to look at.
         overwrite: do again what is there.
         before: what the manifest says of each case.
+        begun: which cases never ended.
     """
 
     out: Path
     box: Box | None
     overwrite: bool
     before: dict[str, Entry]
+    begun: Begun
 
     def whole(self, predictor: Predicts, source: Source) -> Outcome:
         """All of it, one step after the other."""

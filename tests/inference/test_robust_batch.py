@@ -269,3 +269,55 @@ def test_the_signal_of_a_stop_reaches_only_the_parent(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict_folder(slow(), scans, out, interrupted, schedule=in_processes(slow, 2))
     assert len(list(out.glob("?.json"))) >= 2
+
+
+DEADLY = """
+import sys
+sys.path.insert(0, {tests!r})
+from robust_fakes import deadly
+from medswin.inference import predict_folder
+
+found = predict_folder(deadly(), sys.argv[1], sys.argv[2])
+print([case.case for case in found.done], [one.reason for one in found.failed])
+"""
+
+
+def test_a_case_that_kills_the_process_is_done_last_and_given_up_the_third_time(tmp_path: Path) -> None:
+    """``b`` of ``a``, ``b`` and ``c``: the second run does the others first, the fourth does without it."""
+    scans, out = write_scans(tmp_path / "scans", "abc"), tmp_path / "out"
+    script = tmp_path / "deadly.py"
+    script.write_text(DEADLY.format(tests=str(HERE)))
+
+    def run() -> tuple[int, str]:
+        words = [sys.executable, "-W", "ignore", str(script), str(scans), str(out)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    begun = out / ".private" / "begun.json"
+    assert run()[0] == -signal.SIGKILL
+    assert json.loads(begun.read_text())["b"] == 1
+    assert run()[0] == -signal.SIGKILL
+    assert json.loads(begun.read_text()) == {"b": 2}
+    assert (out / "a.json").exists()
+    assert (out / "c.json").exists()
+    assert run()[0] == -signal.SIGKILL
+    status, said = run()
+    assert status == 0
+    assert "['a', 'c']" in said
+    assert "b.nii.gz: was begun 3 times" in said
+    (scans / "b.nii.gz").unlink()
+    assert run()[0] == 0
+
+
+def test_a_run_that_is_stopped_in_good_order_blames_no_case(tmp_path: Path) -> None:
+    scans, out = write_scans(tmp_path / "scans", "a"), tmp_path / "out"
+
+    class Stopped(Predictor):
+        def predict(self, prepared):
+            raise KeyboardInterrupt
+
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            predict_folder(Stopped(threshold_model(spacing_mm=None)), scans, out)
+    assert not (out / ".private" / "begun.json").exists()
+    assert len(predict_folder(Predictor(threshold_model(spacing_mm=None)), scans, out).done) == 1
