@@ -36,6 +36,7 @@ from medswin.inference.windows import Tiling
 from medswin.io import FORMAT_VERSION, Scan, read_package, write_package
 from medswin.labels import LabelSet
 from medswin.networks import CSwinUNet, SwinUNETR
+from medswin.networks.outputs import Largest
 from medswin.networks.precision import has_bf16
 from medswin.networks.weights import load_monai_swin_unetr
 
@@ -197,7 +198,7 @@ def paint(image: torch.Tensor, network: Any, classes: int, overlap: float) -> Ru
     shape = tuple(image.shape[1:])
 
     def run() -> Any:
-        painter = Painter(shape, np.eye(4), shape, np.eye(4), classes)
+        painter = Painter(shape, np.eye(4), shape, np.eye(4), Largest(classes))
         plan = make_plan(Tiling.plan(shape, 96, overlap), classes, 12, 1, resident_bytes(), 6e9, exact=True)
         with torch.inference_mode():
             paint_volume(image, network, WindowInferer(96, overlap), painter, plan)

@@ -29,6 +29,7 @@ from monai.networks.nets import SwinUNETR as MonaiSwinUNETR
 from medswin.config import Config, load, parts
 from medswin.inference import WindowInferer
 from medswin.io import people, read_dataset, read_json, write_json
+from medswin.networks.outputs import Largest
 from medswin.networks.precision import has_bf16
 from medswin.resources import find_config
 from medswin.tracking.run import NoTracker
@@ -115,7 +116,7 @@ class Study:
         inferer = WindowInferer(config.training.patch_size, overlap=config.window.overlap, mode=config.window.mode)
         labels = config.label_set({"background": 0, "Anterior": 1, "Posterior": 2})
         unseen = [self.cases[case] for case in self.split.validation]
-        validation = Validation(unseen, lambda image, network: (inferer(image, network), image), labels, self.out)
+        validation = Validation(unseen, inferer, labels, Largest(len(labels) + 1), self.out)
 
         def score(network: Any, step: int) -> tuple[dict[str, float], list[Path]]:
             scores.update(validation(network, step)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from medswin.labels import LabelSet
 from medswin.networks import Segmenter
 from medswin.networks.blocks.position import RelativeBias, crop_table
 from medswin.networks.weights import encoder_about, load_encoder, load_monai_swin_unetr
+from medswin.regions import Regions
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -28,7 +30,13 @@ def check_start(init: str | None, channels: str | None, freeze_steps: int) -> No
         raise ConfigError("no such file", where=f"--init {init}", repair="check the path")
 
 
-def start_from(network: Segmenter, init: str, label_set: LabelSet, channels: str | None = None) -> str:
+def start_from(
+    network: Segmenter,
+    init: str,
+    label_set: LabelSet,
+    channels: str | None = None,
+    regions: Regions | None = None,
+) -> str:
     """Fill a network with the weights that a run starts from.
 
     Args:
@@ -38,6 +46,7 @@ def start_from(network: Segmenter, init: str, label_set: LabelSet, channels: str
             or a model package, by its shipped name or path, of which all is taken.
         label_set: structures of the run; a head for others stays fresh.
         channels: for weights whose scans had another number of channels: ``"repeat"``, ``"mean"`` or ``"fresh"``.
+        regions: what the run's network outlines, if no classes; a head for others stays fresh.
 
     Returns:
         What was done, for the user.
@@ -52,15 +61,16 @@ def start_from(network: Segmenter, init: str, label_set: LabelSet, channels: str
         return str(load_monai_swin_unetr(network, init, channels=channels, decoder="fresh"))
     if channels is not None:
         raise ConfigError("a model package's channels are not adapted", where="--init-channels", repair="leave it out")
-    _from_package(network, init, label_set)
+    _from_package(network, init, label_set, regions)
     return f"starting from the weights of {init}"
 
 
-def _from_package(network: Segmenter, init: str, label_set: LabelSet) -> None:
+def _from_package(network: Segmenter, init: str, label_set: LabelSet, regions: Regions | None) -> None:
     """A package's weights; a head for other structures stays fresh, and windows may be smaller."""
     package = read_package(init)
     own, state = network.state_dict(), _in_our_windows(package, network)
     same_head = LabelSet.from_json(package.model["labels"]).names == label_set.names
+    same_head &= _outlined(package.model.get("regions")) == _outlined(None if regions is None else regions.to_json())
     fitting = {
         name: tensor.to(own[name].dtype)
         for name, tensor in state.items()
@@ -74,6 +84,11 @@ def _from_package(network: Segmenter, init: str, label_set: LabelSet) -> None:
             repair="use the network section of that package's model.json",
         )
     network.load_state_dict({**own, **fitting})
+
+
+def _outlined(rows: list[dict[str, Any]] | None) -> list[set[str]] | None:
+    """What each output is of; order and thresholds of painting teach a network nothing."""
+    return None if rows is None else [set(row["of"]) for row in rows]
 
 
 def _in_our_windows(package: Package, network: Segmenter) -> dict[str, Tensor]:

@@ -20,18 +20,20 @@ from medswin.io import people
 from medswin.networks import Segmenter
 from medswin.ood import View, columns, is_output, parsed, row_layout
 from medswin.ood import build as build_detector
+from medswin.regions import Regions
 from medswin.transforms import build_augmentation
 
 
-def network(config: Config, channels: int, classes: int) -> Segmenter:
-    """The config's network with fresh weights; ``classes`` counts the background."""
-    built: Segmenter = build(medswin.networks.build, config.network, in_channels=channels, out_channels=classes)
+def network(config: Config, channels: int, outputs: int) -> Segmenter:
+    """The config's network with fresh weights; ``outputs`` are classes with the background, or regions."""
+    built: Segmenter = build(medswin.networks.build, config.network, in_channels=channels, out_channels=outputs)
     return built
 
 
-def loss(config: Config) -> nn.Module:
-    """The config's loss."""
-    built: nn.Module = build(medswin.losses.build, config.loss)
+def loss(config: Config, regions: Regions | None = None) -> nn.Module:
+    """The config's loss, of classes or of regions."""
+    given = {} if regions is None else {"regions": [region.of for region in regions]}
+    built: nn.Module = build(medswin.losses.build, config.loss, **given)
     return built
 
 
@@ -71,13 +73,13 @@ def stages(config: Config) -> tuple[int, ...]:
     if config.ood.stages is not None:
         return config.ood.stages
     with torch.device("meta"):
-        return tuple(range(1, len(network(config, channels=1, classes=2).encoder.channels)))
+        return tuple(range(1, len(network(config, channels=1, outputs=2).encoder.channels)))
 
 
 def check(config: Config) -> None:
     """Raise ConfigError, naming the section, unless all parts can be built and fit each other."""
     with naming("network"), torch.device("meta"):
-        built = network(config, channels=1, classes=2)
+        built = network(config, channels=1, outputs=2)
     for where, size in (
         ("training.patch_size", config.training.patch_size),
         ("window.roi_size", config.window.roi_size),

@@ -20,6 +20,8 @@ from medswin.inference.observe import observe
 from medswin.io import Dataset, people, read_dataset, read_json, write_json
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
+from medswin.networks.outputs import Reading, reading
+from medswin.regions import Regions
 from medswin.tracking import Tracker, flatten, open_run
 from medswin.training.callback import RunFiles
 from medswin.training.data import PreparedCase, TrainingData, prepare
@@ -81,6 +83,7 @@ def train(
     started = files.checkpoint.exists() or files.chosen.exists()
     dataset = read_dataset(_folder(config, data))
     label_set = config.label_set(dataset.label_names)
+    regions = config.regions_of(label_set)
     more = {} if reviewed is None else read_reviewed(reviewed, dataset, label_set)
     settings = {**_settings(config), "init": init, "init_channels": init_channels}
     settings |= {"reviewed": hashes(more)} if more else {}
@@ -100,18 +103,18 @@ def train(
     status = "FAILED"
     try:
         tracker.params(settings)
-        network = _network(config, cases, split, label_set)
+        network = _network(config, cases, split, reading(len(label_set), regions))
         if init is not None and not (resume and files.checkpoint.exists()):
-            report(start_from(network, init, label_set, init_channels))
-        over = _fit(config, network, cases, split, label_set, files, tracker, resume=resume, progress=progress)
+            report(start_from(network, init, label_set, init_channels, regions))
+        over = _fit(config, network, cases, split, label_set, regions, files, tracker, resume=resume, progress=progress)
         if not over:
             status = "KILLED"
             report(f"stopped before the end of the schedule; --resume goes on with {files.folder}")
             return None
         report("measuring the chosen weights and fitting the OOD judge")
-        model, shown = _model(config, network, dataset, prints), progress_bar(progress, "cases")
+        model, shown = _model(config, network, dataset, prints, regions), progress_bar(progress, "cases")
         view = parts.view(config)
-        look = partial(observe, inferer=parts.inferer(config), classes=len(label_set) + 1, view=view)
+        look = partial(observe, inferer=parts.inferer(config), reading=reading(len(label_set), regions), view=view)
         ood = config.ood.model_dump()
         judge = finish(network, cases, split, look, label_set, model, ood, view, files.package, shown)
         if judge is not None:
@@ -126,11 +129,11 @@ def train(
     return files.package
 
 
-def _network(config: Config, cases: Mapping[str, PreparedCase], split: Split, label_set: LabelSet) -> Segmenter:
+def _network(config: Config, cases: Mapping[str, PreparedCase], split: Split, outputs: Reading) -> Segmenter:
     """Fresh, for as many channels as the cases have."""
     L.seed_everything(config.training.seed, verbose=False)
     example, _ = cases[split.training[0]].load()
-    return parts.network(config, len(example), len(label_set) + 1)
+    return parts.network(config, len(example), outputs.channels)
 
 
 def _fit(
@@ -139,6 +142,7 @@ def _fit(
     cases: Mapping[str, PreparedCase],
     split: Split,
     label_set: LabelSet,
+    regions: Regions | None,
     files: RunFiles,
     tracker: Tracker,
     *,
@@ -148,8 +152,10 @@ def _fit(
     """Train the network; whether the run got to its end."""
     data = TrainingData([cases[c] for c in split.training], parts.augmentation(config), config.training)
     held_out = [cases[c] for c in split.validation]
-    validation = Validation(held_out, parts.inferer(config), label_set, files.pictures, config.training.key_images)
-    loss = parts.loss(config)
+    read = reading(len(label_set), regions)
+    pictures = config.training.key_images
+    validation = Validation(held_out, parts.inferer(config), label_set, read, files.pictures, pictures)
+    loss = parts.loss(config, regions)
     return fit(network, loss, config.training, data, validation, files, tracker, resume=resume, progress=progress)
 
 
@@ -246,7 +252,9 @@ def _describe(split: Split, prints: dict[str, Any]) -> str:
     return "\n".join([*lines, "(intensities: percentiles 0.5 x 50 x 99.5 of each channel)"])
 
 
-def _model(config: Config, network: Segmenter, dataset: Dataset, prints: dict[str, Any]) -> dict[str, Any]:
+def _model(
+    config: Config, network: Segmenter, dataset: Dataset, prints: dict[str, Any], regions: Regions | None
+) -> dict[str, Any]:
     window = config.window.model_dump(mode="json")
     params = {key: value for key, value in config.network.items() if key != "name"}
     sizes = {"in_channels": network.in_channels, "out_channels": network.out_channels}
@@ -261,4 +269,5 @@ def _model(config: Config, network: Segmenter, dataset: Dataset, prints: dict[st
         "window": {**window, "roi_size": list(config.window.roi_size or config.training.patch_size)},
         "fingerprint": prints,
         **({} if config.series is None else {"series": config.series}),
+        **({} if regions is None else {"regions": regions.to_json()}),
     }

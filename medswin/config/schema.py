@@ -14,6 +14,7 @@ from medswin.losses import LOSSES
 from medswin.networks import NETWORKS
 from medswin.ood import CHOSEN_COMBINE, chosen_detectors, parsed
 from medswin.pretraining import TASKS
+from medswin.regions import Regions
 from medswin.registry import Registry
 from medswin.training import PretrainRecipe, Recipe
 from medswin.transforms import AUGMENTATIONS, VIEWS, Preprocessing, Turns
@@ -71,6 +72,17 @@ class Structure(Strict):
             Code(*self.code) if self.code else None,
             Code(*self.modifier) if self.modifier else None,
         )
+
+
+class Outlined(Strict):
+    """A region that the network outlines by itself: what it is made of, and which of that it paints.
+
+    Structures are called as ``structures`` calls them. A voxel whose probability is above ``threshold`` lies in it.
+    """
+
+    of: list[str] = Field(min_length=1)
+    paints: str
+    threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
 class Window(Strict):
@@ -138,6 +150,8 @@ class Config(Strict):
     """Which DICOM series are for the model, see `medswin.io.selection`: one rule, or one for each channel."""
     data: Data = Data()
     structures: list[Structure] | None = None
+    regions: list[Outlined] | None = Field(default=None, min_length=1)
+    """Of structures inside each other: an output with a sigmoid for each, painted in this order, outer ones first."""
     preprocessing: Preprocessing = Preprocessing()
     augmentation: _part(AUGMENTATIONS, patch_size=(1, 1, 1)) = {"name": "none"}  # type: ignore[valid-type]
     network: _part(NETWORKS, in_channels=1, out_channels=2)  # type: ignore[valid-type]
@@ -176,6 +190,10 @@ class Config(Strict):
                 repair="give each structure of the data set one entry, or leave the section out",
             )
         return LabelSet(tuple(given[name.casefold()].label(value) for value, name in ordered))
+
+    def regions_of(self, label_set: LabelSet) -> Regions | None:
+        """The regions that the network outlines, or None where it tells classes apart."""
+        return None if self.regions is None else Regions.from_json([r.model_dump() for r in self.regions], label_set)
 
 
 class Unlabelled(Strict):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medswin.inference.resample import OUTSIDE
 from medswin.inference.windows import Shape
+from medswin.networks.outputs import OUTSIDE, Reading
 from medswin.ood.view import check_output
 
 
@@ -23,15 +23,16 @@ class Confidence:
 
     Args:
         wanted: names of outputs.
+        reading: of the logits, which are centred.
 
     Raises:
         ConfigError: for an unknown name.
     """
 
-    def __init__(self, wanted: Sequence[str]) -> None:
+    def __init__(self, wanted: Sequence[str], reading: Reading) -> None:
         for name in wanted:
             check_output(name)
-        self.wanted = tuple(wanted)
+        self.wanted, self.reading = tuple(wanted), reading
         self.of_logits = tuple(name for name in self.wanted if name != "disagreement")
         self.sums = torch.zeros(len(self.of_logits), dtype=torch.float64)
         self.weight = 0.0
@@ -42,7 +43,8 @@ class Confidence:
         """Sums of weighted logits of voxels that come once, on the network's grid; where no window was, background."""
         for number in range(sums_CDHW.shape[1] if self.of_logits and sums_CDHW.numel() else 0):
             weights = weights_DHW[number].float()
-            plane = sums_CDHW[:, number].float() / weights.clamp_min(torch.finfo(torch.float32).tiny)
+            means = sums_CDHW[:, number].float() / weights.clamp_min(torch.finfo(torch.float32).tiny)
+            plane = self.reading.as_classes(means)
             plane[0].masked_fill_(weights == 0, OUTSIDE)
             logs = plane.log_softmax(0)
             weight = -torch.expm1(logs[0])
@@ -52,7 +54,7 @@ class Confidence:
 
     def compare(self, plain_NCDHW: Tensor, mirrored_NCDHW: Tensor) -> None:
         """Logits of windows that have not been compared yet, of the plain pass and the mean of all."""
-        one, other = plain_NCDHW.argmax(1), mirrored_NCDHW.argmax(1)
+        one, other = (self.reading.labels(logits.movedim(1, 0)) for logits in (plain_NCDHW, mirrored_NCDHW))
         self.agreed += int(((one == other) & (one > 0)).sum())
         self.found += int((one > 0).sum()) + int((other > 0).sum())
 

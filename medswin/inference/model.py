@@ -17,7 +17,9 @@ from medswin.io.scan import Scan
 from medswin.io.selection import Rule, rules_of
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
+from medswin.networks.outputs import Reading, reading
 from medswin.ood import Judge, View
+from medswin.regions import Regions
 from medswin.transforms import Preprocessing
 
 _REPAIR = "get the model package again, or update medswin"
@@ -40,6 +42,7 @@ class Model:
         about: what its makers say of it.
         licence: of the model.
         metrics: of the package.
+        regions: what the network's outputs are, where they may overlap; classes where None.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Model:
     about: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    regions: Regions | None = None
 
     @classmethod
     def build(cls, package: Package) -> Model:
@@ -70,13 +74,15 @@ class Model:
             window = dict(described["window"])
             WindowInferer(**window)
             judge = None if package.ood_json is None else Judge.from_parts(package.ood_json, package.ood_tensors)
+            label_set = LabelSet.from_json(described["labels"])
+            rows = described.get("regions")
             model = cls(
                 package.name,
                 described["version"],
                 package.id,
                 network.eval().requires_grad_(False),
                 Preprocessing.from_json(described["preprocessing"]),
-                LabelSet.from_json(described["labels"]),
+                label_set,
                 tuple(map(str, described["channels"])),
                 window,
                 View.from_json(described.get("ood_view", {})),
@@ -85,6 +91,7 @@ class Model:
                 {str(key): str(text).strip() for key, text in described.get("about", {}).items()},
                 str(described.get("licence", "")),
                 package.metrics,
+                None if rows is None else Regions.from_json(rows, label_set),
             )
         except (MedswinError, KeyError, TypeError, ValueError) as error:
             raise PackageError(f"cannot be built ({error})", where=where, repair=_REPAIR) from error
@@ -95,6 +102,11 @@ class Model:
     def too_large(self, scan: Scan) -> bool:
         """Whether the scan's field of view is so much larger than the training scans' that it is always rejected."""
         return self.judge is not None and self.judge.geometry.fov_mm.too_large(scan.fov_mm, self.judge.geometry.factor)
+
+    @property
+    def reading(self) -> Reading:
+        """How its logits are read."""
+        return reading(len(self.label_set), self.regions)
 
     @property
     def facts(self) -> ModelFacts:
@@ -121,10 +133,10 @@ def _load(network: Segmenter, state: Mapping[str, Tensor], where: str) -> None:
 
 def _check_sizes(model: Model, where: str) -> None:
     has = (model.network.in_channels, model.network.out_channels)
-    wanted = (len(model.channels), len(model.label_set) + 1)
+    wanted = (len(model.channels), model.reading.channels)
     if has != wanted:
         raise PackageError(
-            f"its network takes {has[0]} channels and tells {has[1]} classes, its description says {wanted[0]} and "
+            f"its network takes {has[0]} channels and has {has[1]} outputs, its description says {wanted[0]} and "
             f"{wanted[1]}",
             where=where,
             repair=_REPAIR,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from medswin.inference.resample import (
-    OUTSIDE,
     Box,
     Map,
     between,
@@ -22,13 +22,14 @@ from medswin.inference.resample import (
     reached,
     whole_map,
 )
+from medswin.networks.outputs import Reading
 
 Sums = Iterable[tuple[slice, Tensor]]
 """Some channels at a time: which, and their weighted sums over a block; last of all the sum of the weights."""
 
 
 class Painter:
-    """Labels of a scan from logits on the network's grid: of each voxel the class with the largest mean logit.
+    """Labels of a scan from logits on the network's grid: of each voxel what its mean logits are read as.
 
     Where the centres of the two grids' voxels coincide, each block is labelled and moved. Elsewhere the blocks are
     gathered into a slab of logits, which is interpolated as `medswin.inference.resample.to_grid` does.
@@ -37,7 +38,7 @@ class Painter:
         shape_from: voxels of the network's grid.
         affine_from: (4, 4) its voxel index -> RAS+ mm.
         shape_to, affine_to: the scan's grid.
-        channels: of the logits.
+        reading: of the logits, which are centred.
 
     Attributes:
         labels: (*shape_to) uint8; 0 where nothing was painted.
@@ -50,11 +51,11 @@ class Painter:
         affine_from: ArrayLike,
         shape_to: Sequence[int],
         affine_to: ArrayLike,
-        channels: int,
+        reading: Reading,
     ) -> None:
         self.index = between(affine_from, affine_to)
         self.exact = whole_map(self.index, shape_to)
-        self.shape_from, self.channels = tuple(shape_from), channels
+        self.shape_from, self.reading, self.channels = tuple(shape_from), reading, reading.channels
         self.labels: NDArray[np.uint8] = np.zeros(tuple(shape_to), dtype=np.uint8)
         self.finite = True
         self._last_row: Tensor | None = None
@@ -95,19 +96,18 @@ class Painter:
             self._interpolate(self._mean())
 
     def _label(self, inside: Sequence[slice], sums: Sums, exact: Map) -> None:
-        best = labels = None
-        for channels, values in sums:
-            for channel, value in zip(range(channels.start, min(channels.stop, self.channels)), values, strict=False):
-                self.finite &= bool(torch.isfinite(value.sum()))  # so is the sum of finite values
-                if best is None or labels is None:
-                    best, labels, better = value.clone(), torch.zeros_like(value), torch.empty_like(value)
-                else:
-                    torch.gt(value, best, out=better)  # in floats, which processors compare many times faster
-                    torch.maximum(labels, better.mul_(channel), out=labels)  # its number is higher than those so far
-                    torch.maximum(best, value, out=best)
-        if best is not None and labels is not None:
-            place, there = moved(labels[None].to(torch.uint8), inside, exact, self.labels.shape)
+        values = self._each(sums)
+        for first in values:  # none come where no window was
+            labels = self.reading.labels(chain([first], values))
+            place, there = moved(labels[None], inside, exact, self.labels.shape)
             self.labels[place] = there[0].cpu().numpy()
+
+    def _each(self, sums: Sums) -> Iterator[Tensor]:
+        """Channel by channel, without the weights at the end."""
+        for channels, values in sums:
+            for value in values[: self.channels - channels.start]:
+                self.finite &= bool(torch.isfinite(value.sum()))  # so is the sum of finite values
+                yield value
 
     def _place(self, inside: Sequence[slice], channels: slice, values: Tensor) -> None:
         if self._slab is None:
@@ -125,7 +125,7 @@ class Painter:
             raise RuntimeError("a part was finished before any of its blocks came")
         sums, weights = slab[:-1], slab[-1]
         sums /= weights.clamp_min(torch.finfo(weights.dtype).tiny)
-        sums[0].masked_fill_(weights == 0, OUTSIDE)
+        self.reading.leave_out(sums, weights == 0)
         if self._last_row is not None:
             sums.select(self._axis + 1, 0).copy_(self._last_row)
         self._last_row = sums.select(self._axis + 1, -1).clone()
@@ -144,6 +144,6 @@ class Painter:
             for along, (low, high) in zip(where, ends, strict=True):
                 owned &= (along > low) & (along <= high)
             local = [along - held.start for along, held in zip(where, self._held, strict=True)]
-            found = interpolated(sums, local).argmax(0).to(torch.uint8)
+            found = self.reading.labels(interpolated(sums, local))
             labels = self.labels[place]
             labels[...] = np.where(owned.cpu().numpy(), found.cpu().numpy(), labels)

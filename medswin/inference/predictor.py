@@ -172,8 +172,8 @@ class Predictor:
     def _segment(self, prepared: Prepared, limit_bytes: float) -> tuple[NDArray[np.uint8], Found]:
         scan, image = prepared.looked_at, prepared.image
         inferer = self.quick if self.model.too_large(scan) else self.inferer
-        classes = len(self.model.label_set) + 1
-        painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, classes)
+        reading = self.model.reading
+        painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, reading)
         plan = self._plan(scan, image, inferer, painter, limit_bytes)
         needed = max(plan.bytes, peak_bytes())  # reading it may have taken more
         if needed > 1.1 * self._told_bytes:

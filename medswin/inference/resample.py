@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from medswin.networks.outputs import OUTSIDE
+
 SAME_VOXEL = 1e-3
 """Voxel centres that are closer than this share of a voxel are one."""
-
-OUTSIDE = 30.0
-"""Logit of the background outside the field: its probability there is 1 within fp32."""
 
 CHUNK_VALUES = 2**24  # resampled at once, coordinates counted as ten more channels: about 64 MB
 

@@ -17,7 +17,18 @@ from medswin.inference.sliding import EncodesAndDecodes, WindowInferer
 from medswin.inference.stitch import FeaturePool
 from medswin.inference.sweep import Sweep
 from medswin.inference.windows import Shape
+from medswin.networks.outputs import Reading
 from medswin.ood import View
+
+
+class _Centred:
+    """A network that answers with centred logits."""
+
+    def __init__(self, segmenter: EncodesAndDecodes, reading: Reading) -> None:
+        self.encode, self._decode, self._reading = segmenter.encode, segmenter.decode, reading
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        return self._reading.centred(self._decode(features))
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ def paint_volume(
 ) -> Found:
     """Run a network over all windows of a volume, blend their logits and paint labels.
 
-    The labels are those of all logits blended, resampled and arg-maxed. Features are pooled over the windows that hold
+    The labels are those of all logits blended, resampled and read. Features are pooled over the windows that hold
     any of the body, whether or not the others are skipped.
 
     Args:
@@ -65,7 +76,8 @@ def paint_volume(
     view = view or View()
     stages = view.stages
     pools = [FeaturePool(sweep.tiling, 1, view, [image_CDHW]) for _ in stages]
-    doubt = Confidence(view.outputs) if view.outputs else None
+    segmenter = _Centred(segmenter, painter.reading)
+    doubt = Confidence(view.outputs, painter.reading) if view.outputs else None
     pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
     for strip in plan.strips:
         for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages, doubt):

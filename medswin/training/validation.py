@@ -16,6 +16,7 @@ from medswin.figures import key_image, save_png
 from medswin.labels import LabelSet
 from medswin.metrics import dice
 from medswin.networks import Segmenter
+from medswin.networks.outputs import Reading
 from medswin.training.data import PreparedCase
 
 Infer = Callable[[Tensor, Segmenter], Tensor]
@@ -29,14 +30,21 @@ class Validation:
         cases: of the people that choose the weights.
         infer: window inference, the same that the package will use.
         label_set: the structures.
+        reading: of the network's logits.
         folder: where pictures go.
         pictures: how many cases to picture.
     """
 
     def __init__(
-        self, cases: Sequence[PreparedCase], infer: Infer, label_set: LabelSet, folder: Path, pictures: int = 0
+        self,
+        cases: Sequence[PreparedCase],
+        infer: Infer,
+        label_set: LabelSet,
+        reading: Reading,
+        folder: Path,
+        pictures: int = 0,
     ) -> None:
-        self.cases, self.infer, self.label_set = cases, infer, label_set
+        self.cases, self.infer, self.label_set, self.reading = cases, infer, label_set, reading
         self.folder, self.pictures = folder, pictures
 
     def __call__(self, network: Segmenter, step: int) -> tuple[dict[str, float], list[Path]]:
@@ -47,7 +55,7 @@ class Validation:
             image, label = case.load()
             with torch.inference_mode():
                 logits = self.infer(image.as_tensor()[None].to(device), network)
-            found = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
+            found = self.reading.labels(self.reading.centred(logits[0])).cpu().numpy()
             truth = label.as_tensor()[0].numpy()
             rows.append([dice(found == part.value, truth == part.value) for part in self.label_set])
             if i < self.pictures:

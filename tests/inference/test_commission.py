@@ -19,6 +19,7 @@ from medswin.inference.observe import observe
 from medswin.io import FORMAT_VERSION, read_package, write_image, write_package
 from medswin.labels import LabelSet
 from medswin.networks import SwinUNETR
+from medswin.networks.outputs import Largest
 from medswin.ood import GeometryRange, Judge, View, row, row_layout
 
 PARAMS = {"in_channels": 1, "out_channels": 2, "feature_size": 6, "depths": [1, 1], "num_heads": [1, 2]}
@@ -45,7 +46,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(40):
         image = scan(seed)
         standard = MetaTensor(((image - image.mean()) / image.std())[None], affine=np.eye(4))
-        found, told = observe(standard, network, inferer, 2, VIEW)
+        found, told = observe(standard, network, inferer, Largest(2), VIEW)
         rows.append(row(VIEW, told.numpy(), standard.numpy(), geometry, found, np.eye(4), [1]))
     layout = row_layout(VIEW, network.encoder.channels[-1], ["MRI"], ["box"])
     judge = Judge.fit(

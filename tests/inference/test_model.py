@@ -77,7 +77,7 @@ def test_a_package_predicts_what_its_network_does(tmp_path: Path) -> None:
         ({"window": {"roi_size": [8, 8, 8], "overlap": 2}}, "overlap"),
         ({"window": {"roi_size": [8, 8, 8], "wings": 2}}, "no argument 'wings'"),
         ({"window": {}}, "roi_size"),
-        ({"labels": LabelSet.from_names(["a"]).to_json()}, "tells 3 classes, its description says 1 and 2"),
+        ({"labels": LabelSet.from_names(["a"]).to_json()}, "has 3 outputs, its description says 1 and 2"),
         ({"labels": [{"name": "a"}]}, "cannot be built"),
         ({"channels": ["T1", "T2"]}, "takes 1 channels"),
     ],

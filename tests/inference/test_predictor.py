@@ -261,7 +261,7 @@ def test_shapes_are_judged_on_the_network_s_grid_as_in_training() -> None:
     prepared = predictor.prepare(Scan.from_array(fine, np.diag([0.5, 0.5, 0.5, 1.0])))
     labels, found = predictor.segment(prepared)
     used = predictor.row(prepared, labels, found.feature.numpy())
-    taught, told = observe(prepared.image, model.network, WindowInferer(**model.window), 2, model.view)
+    taught, told = observe(prepared.image, model.network, WindowInferer(**model.window), model.reading, model.view)
     expected = row(model.view, told.numpy(), prepared.image.numpy(), {}, taught, prepared.image.affine, [1])
     assert used[1] == pytest.approx(expected[1], rel=0.15)  # volume, ml
     assert used[2] == expected[2]  # pieces

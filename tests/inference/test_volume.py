@@ -26,6 +26,9 @@ from medswin.inference.resample import to_grid
 from medswin.inference.sliding import WindowInferer
 from medswin.inference.volume import paint_volume
 from medswin.inference.windows import Tiling
+from medswin.labels import LabelSet
+from medswin.networks.outputs import Largest, Painted
+from medswin.regions import Regions
 
 AFFINE = np.array([[1.5, 0, 0, -20.0], [0, 1.5, 0, 7.0], [0, 0, 2.0, 3.0], [0, 0, 0, 1.0]])
 
@@ -50,8 +53,8 @@ class Local(torch.nn.Module):
         return self.decode(self.encode(x))
 
 
-def paint(image, inferer, shape_to, affine_to, plan=None, network=None, **options):
-    painter = Painter(image.shape[1:], AFFINE, shape_to, affine_to, 5)
+def paint(image, inferer, shape_to, affine_to, plan=None, network=None, reading=None, **options):
+    painter = Painter(image.shape[1:], AFFINE, shape_to, affine_to, reading or Largest(5))
     tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
     plan = plan or make_plan(tiling, 5, 1, 2, 0, 1e12, exact=painter.halo == 0)
     with torch.no_grad():
@@ -68,16 +71,40 @@ def check_same(labels, logits):
     assert (~clear).sum() <= 1 + 0.01 * clear.size
 
 
-def plain(image, roi, overlap, shape_to, affine_to):
+ORGANS = LabelSet.from_names(["shell", "meat", "stone", "seed", "spot"])
+THRESHOLDS = (0.5, 0.3, 0.7, 0.45, 0.6)
+REGIONS = Regions.from_json(
+    [
+        {"of": ORGANS.names[i:], "paints": ORGANS.names[i], "threshold": threshold}
+        for i, threshold in enumerate(THRESHOLDS)
+    ],
+    ORGANS,
+)
+
+
+def check_same_regions(labels, logits):
+    """Each voxel the last region whose probability is above its threshold, but where one is nearly so."""
+    margins = logits.sigmoid() - torch.tensor(THRESHOLDS)[:, None, None, None]
+    clear = (margins.abs() > 1e-5).all(0).numpy()
+    expected = np.zeros(labels.shape, dtype=np.uint8)
+    for value, margin in enumerate(margins, 1):
+        expected[margin.numpy() > 0] = value
+    assert np.array_equal(labels[clear], expected[clear])
+    assert (~clear).sum() <= 1 + 0.01 * clear.size
+
+
+def plain(image, roi, overlap, shape_to, affine_to, outside=()):
+    """MONAI's blended logits on another grid; ``outside`` channels are put before those of the network."""
     inferer = SlidingWindowInferer(roi, 2, overlap, mode="gaussian")
     with torch.no_grad():
-        return to_grid(inferer(image[None], Local())[0], AFFINE, shape_to, affine_to)
+        logits = inferer(image[None], Local())[0]
+        return to_grid(torch.cat([*outside, logits]), AFFINE, shape_to, affine_to)
 
 
 sizes = st.tuples(*[st.integers(3, 14)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     shape=sizes,
     roi=st.tuples(*[st.integers(2, 8)] * 3),
@@ -87,9 +114,10 @@ sizes = st.tuples(*[st.integers(3, 14)] * 3)
     windows=st.integers(1, 5),
     scale=st.sampled_from([None, 0.6, 1.0, 1.7]),
     shift=st.floats(-3, 3),
+    regions=st.booleans(),
 )
-def test_labels_are_those_of_the_plain_way(shape, roi, overlap, order, strips, windows, scale, shift) -> None:
-    """``scale`` None: the network's own grid; else another spacing, somewhere else."""
+def test_labels_are_those_of_the_plain_way(shape, roi, overlap, order, strips, windows, scale, shift, regions) -> None:
+    """``scale`` None: the network's own grid; else another spacing, somewhere else. Classes, or regions."""
     image = torch.rand(1, *shape)
     inferer = WindowInferer(roi, overlap)
     affine, wanted = AFFINE.copy(), shape
@@ -101,8 +129,13 @@ def test_labels_are_those_of_the_plain_way(shape, roi, overlap, order, strips, w
     starts, end = tiling.axes[order[1]], tiling.padded[order[1]]
     edges = [*sorted({starts[len(starts) * i // strips] for i in range(strips)}), end]
     plan = Plan(tuple(order), tuple(itertools.pairwise(edges)), windows, 0)
-    labels, _ = paint(image, inferer, wanted, affine, plan, skip_air=False)
-    check_same(labels, plain(image, roi, overlap, wanted, affine))
+    if regions:
+        labels, _ = paint(image, inferer, wanted, affine, plan, reading=Painted(REGIONS), skip_air=False)
+        inside = plain(image, roi, overlap, wanted, affine, [torch.zeros_like(image)])
+        check_same_regions(labels, torch.where(inside[0] == 0, inside[1:], -9.0))  # 0 where the field is
+    else:
+        labels, _ = paint(image, inferer, wanted, affine, plan, skip_air=False)
+        check_same(labels, plain(image, roi, overlap, wanted, affine))
 
 
 @pytest.mark.parametrize(("permutation", "signs"), ORIENTATIONS)
@@ -166,7 +199,7 @@ def test_nan_in_the_logits_is_noticed() -> None:
     network = Local()
     for value, affine in product((torch.nan, -torch.inf), (AFFINE, AFFINE @ np.diag([0.5, 0.5, 0.5, 1.0]))):
         network.conv.bias.data[2] = value
-        painter = Painter(image.shape[1:], AFFINE, (6, 6, 6), affine, 5)
+        painter = Painter(image.shape[1:], AFFINE, (6, 6, 6), affine, Largest(5))
         plan = make_plan(Tiling.plan((6, 6, 6), 4, 0.5), 5, 1, 1, 0, 1e12, exact=True)
         with torch.no_grad():
             paint_volume(image, network, WindowInferer(4), painter, plan)
@@ -212,11 +245,12 @@ from medswin.inference.paint import Painter
 from medswin.inference.plan import make_plan, resident_bytes
 from medswin.inference.volume import paint_volume
 from medswin.networks import SwinUNETR
+from medswin.networks.outputs import Largest
 strips, finer = int(sys.argv[1]), float(sys.argv[2])
 network = SwinUNETR(1, 60, feature_size=12).eval()
 image, inferer = torch.rand(1, 96, 128, 80), WindowInferer(64, 0.25, sw_batch_size=1)
 shape = tuple(round(n / finer) for n in image.shape[1:])
-painter = Painter(image.shape[1:], np.eye(4), shape, np.diag([finer] * 3 + [1.0]), 60)
+painter = Painter(image.shape[1:], np.eye(4), shape, np.diag([finer] * 3 + [1.0]), Largest(60))
 tiling = inferer.sweep(image[None]).tiling
 def plan(limit):
     return make_plan(tiling, 60, 12, 1, resident_bytes(), limit, exact=finer == 1)

@@ -2,16 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
+from scipy import ndimage
 
 from medswin.config import load, train
-from medswin.errors import ConfigError, TrainingError
-from medswin.inference import Predictor
+from medswin.errors import ConfigError, PackageError, TrainingError
+from medswin.inference import Model, Predictor
 from medswin.io import read_package
+from medswin.regions import Regions
 from medswin.training.callback import RunFiles
 from medswin.training.data import FromStep
 from medswin.training.nan import explain
@@ -49,6 +54,39 @@ def test_cswin_trains_into_a_package_that_predicts_and_judges(config_file, blobs
     prediction = Predictor.load(folder)(blobs / "imagesTr" / "blob_001.nii.gz")
     assert prediction.labels.shape == (16, 16, 16)
     assert 0 < prediction.ood.p_value <= 1
+
+
+@pytest.fixture
+def nested(blobs, tmp_path):
+    """The blobs with a stone of another value in each."""
+    folder = shutil.copytree(blobs, tmp_path / "nested")
+    for path in (folder / "labelsTr").iterdir():
+        image = nibabel.load(path)
+        label = np.asarray(image.dataobj)
+        values = label + ndimage.binary_erosion(label, iterations=2).astype(np.uint8)
+        nibabel.save(nibabel.Nifti1Image(values, image.affine), path)
+    described = json.loads((folder / "dataset.json").read_text())
+    described["labels"]["2"] = "stone"
+    (folder / "dataset.json").write_text(json.dumps(described))
+    return folder
+
+
+def test_regions_inside_each_other_are_learnt_packed_and_painted(nested, config_file, tmp_path):
+    """A region that takes all hides what comes before it, and one that takes nothing hides nothing."""
+    rows = [{"of": ["blob", "stone"], "paints": "blob"}, {"of": ["stone"], "paints": "stone", "threshold": 0.999999}]
+    settings = (f"regions={json.dumps(rows)}", "training.max_steps=2", "training.validate_every=1")
+    folder = run(config_file, tmp_path / "run", *settings, data=nested)
+    package = read_package(folder)
+    assert package.model["network"]["params"]["out_channels"] == 2
+    assert package.model["regions"] == [{"threshold": 0.5, **row} for row in rows]
+    model, scan = Model.build(package), nested / "imagesTr" / "blob_001.nii.gz"
+    assert 2 not in Predictor(model)(scan).labels
+    eager = [{**row, "threshold": 1e-6} for row in rows]
+    assert (Predictor(replace(model, regions=Regions.from_json(eager, model.label_set)))(scan).labels == 2).all()
+    with pytest.raises(ConfigError, match="stone is drawn as blob"):
+        run(config_file, tmp_path / "other", f"regions={json.dumps(rows[::-1])}", data=nested)
+    with pytest.raises(PackageError, match="has 2 outputs, its description says 1 and 3"):
+        Model.build(replace(package, model={key: value for key, value in package.model.items() if key != "regions"}))
 
 
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_one(finished, config_file, tmp_path):
