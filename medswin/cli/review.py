@@ -52,7 +52,7 @@ def import_reviews(
         Path | None, typer.Option("--source", help="Where the scans lie now: a folder, a file or a zip.")
     ] = None,
     held_out: Annotated[
-        Path | None, typer.Option("--held-out", help="splits.json of a training run: what it holds out is refused.")
+        Path | None, typer.Option("--held-out", help="splits.json of a training run: whom it holds out is refused.")
     ] = None,
     reviewer: Annotated[str | None, typer.Option("--reviewer", help="A pseudonym, instead of the files'.")] = None,
 ) -> None:
@@ -60,12 +60,17 @@ def import_reviews(
     from medswin.cli import screen
     from medswin.cli.status import batch_status, complain
     from medswin.errors import explain
+    from medswin.io.held_out import HeldOut, read_held_out
     from medswin.review.agreement import table
-    from medswin.review.quarantine import find_reviews, held_out_of, take_in
+    from medswin.review.quarantine import take_in
+    from medswin.review.saved import find_reviews, last_of_each
 
-    refused = held_out_of(held_out) if held_out else frozenset()
+    refused = read_held_out(held_out) if held_out else HeldOut()
+    files, replaced = last_of_each(find_reviews(reviews))
+    for file in replaced:
+        screen.line(f"passed over, as another review of its case was not finished earlier: {file}")
     done, failed = [], 0
-    for file in find_reviews(reviews):
+    for file in files:
         try:
             done.append(take_in(file, predictions, out, source=source, held_out=refused, reviewer=reviewer))
         except Exception as error:  # whatever is wrong with one review, the others are taken in

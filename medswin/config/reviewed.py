@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medswin.errors import ConfigError
 from medswin.io import Case, Dataset, people, read_dataset
 from medswin.io.files import read_bytes, sha256
+from medswin.io.quarantine import Record, check_unchanged, read_records
+from medswin.io.sources import ImageSource
 from medswin.labels import LabelSet
 from medswin.training.split import Split
 
 
-def read_reviewed(folder: Path, dataset: Dataset, label_set: LabelSet) -> dict[str, Case]:
-    """The cases of a quarantine (`medswin.review.quarantine`), or of any data set with the same structures.
+@dataclass(frozen=True)
+class Reviewed(Case):
+    """A case of a quarantine.
+
+    Attributes:
+        input_sha256: of the files of its scan as they were segmented; None where it is not known.
+    """
+
+    input_sha256: str | None = None
+
+
+def read_reviewed(folder: Path, dataset: Dataset, label_set: LabelSet) -> dict[str, Reviewed]:
+    """The cases of a quarantine (`medswin.io.quarantine`), or of any data set with the same structures.
 
     Args:
         folder: of them.
@@ -23,9 +36,14 @@ def read_reviewed(folder: Path, dataset: Dataset, label_set: LabelSet) -> dict[s
 
     Raises:
         ConfigError: if its structures or its number of channels are others, or a case of it has the name of one of the
-            data set's.
-        InputError: if it cannot be read.
+            data set's, or none of its cases may teach.
+        InputError: if it cannot be read, or an image or label map is not the one that was taken in.
     """
+    folder = folder.parent if folder.is_file() else folder
+    records = read_records(folder)
+    if records and not any(record["usable"] for record in records.values()):
+        what = f"none of its {len(records)} cases may teach: in each a structure was rejected"
+        raise ConfigError(what, where=folder, repair="correct outlines instead, or train without --reviewed")
     found = read_dataset(folder)
     theirs, ours, named = (
         {name: value for name, value in names.items() if value}
@@ -40,14 +58,20 @@ def read_reviewed(folder: Path, dataset: Dataset, label_set: LabelSet) -> dict[s
     if len(found.channel_names) != len(dataset.channel_names):
         channels = f"{len(found.channel_names)} channels, {dataset.name} has {len(dataset.channel_names)}"
         raise ConfigError(f"it has {channels}", where=folder, repair="take in cases of as many channels")
-    cases = {case.id: case for case in found.cases if case.label is not None}
+    cases = {case.id: _reviewed(case, records) for case in found.cases if case.label is not None}
     if twice := sorted(set(cases) & {case.id for case in dataset.cases}):
         raise ConfigError(
             f"{len(twice)} of its cases are in {dataset.name} already, for example {twice[0]}",
             where=folder,
             repair="take them out of one of the two",
         )
+    for name in cases if records else ():
+        check_unchanged(folder, name, records)
     return cases
+
+
+def _reviewed(case: Case, records: Mapping[str, Record]) -> Reviewed:
+    return Reviewed(case.id, case.images, case.label, records.get(case.id, {}).get("input_sha256"))
 
 
 def hashes(cases: Mapping[str, Case]) -> dict[str, str]:
@@ -56,7 +80,7 @@ def hashes(cases: Mapping[str, Case]) -> dict[str, str]:
 
 
 def add_reviewed(
-    cases: Mapping[str, Case], dataset: Dataset, split: Split, group: Mapping[str, str]
+    cases: Mapping[str, Reviewed], dataset: Dataset, split: Split, group: Mapping[str, str]
 ) -> tuple[Dataset, Split, tuple[str, ...]]:
     """Dataset and split with the reviewed cases among those that teach.
 
@@ -67,15 +91,21 @@ def add_reviewed(
         group: the rule that tells whose scan a case is.
 
     Returns:
-        Both, and the names of the cases left out: of people on whom the model is chosen, calibrated or tested.
+        Both, and the names of the cases left out: of people on whom the model is chosen, calibrated or tested, or the
+        very scans that it is, whatever their names.
 
     Raises:
         InputError: if the rule does not tell whose scan a case is.
     """
+    measuring = {*split.validation, *split.calibration}
     tests = [case.id for case in dataset.cases if case.label is None]
     owners = people([*cases, *tests], group)
-    held = {split.people[case] for case in (*split.validation, *split.calibration)} | {owners[case] for case in tests}
+    held = {split.people[case] for case in measuring} | {owners[case] for case in tests}
     kept = {name: case for name, case in cases.items() if owners[name] not in held}
+    known = {case.input_sha256: name for name, case in kept.items() if case.input_sha256}
+    for case in dataset.cases if known else ():
+        if case.id in measuring or case.label is None:
+            kept.pop(known.get(ImageSource(case.id, case.id, case.images).digest() or "", ""), None)
     both = Split(
         tuple(sorted((*split.training, *kept))),
         split.validation,

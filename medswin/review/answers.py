@@ -31,9 +31,10 @@ REASONS = {
     "other": "other, see the remark",
 }
 
+LONGEST_NAME = 64  # of a reviewer's pseudonym
+
 _LARGEST_BYTES = 5_000_000
 _LONGEST_TEXT = 2000
-_LONGEST_NAME = 64
 _REPAIR = "save the review again from its page"
 
 
@@ -143,9 +144,9 @@ def _review(values: Mapping[str, Any]) -> Review:
         shape=(x, y, z),
         affine=affine,
         structures=structures,
-        verdict=_text(values["verdict"], _LONGEST_NAME),
-        reviewer=_text(values["reviewer"], _LONGEST_NAME),
-        finished=datetime.fromisoformat(_text(values["finished"], _LONGEST_NAME)),
+        verdict=_text(values["verdict"], LONGEST_NAME),
+        reviewer=_text(values["reviewer"], LONGEST_NAME),
+        finished=_time(values["finished"]),
         seconds=_number(values["seconds"]),
         answers=answers,
         edited=_edited(values["edited"], answers),
@@ -193,6 +194,13 @@ def _count(value: Any, most: int = 100_000) -> int:
     if type(value) is not int or not 0 <= value <= most:
         raise InputError(f"a count from 0 to {most} is {str(value)[:40]!r}")
     return value
+
+
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(_text(value, LONGEST_NAME))
+    if time.tzinfo is None:
+        raise InputError(f"a time with its zone is {value!r}")
+    return time
 
 
 def _number(value: Any) -> float:

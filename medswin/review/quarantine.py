@@ -1,13 +1,8 @@
-"""The way back: cases that a reviewer decided on become a data set of their own, which training may take.
-
-A quarantine is a folder in the layout of the Medical Segmentation Decathlon: ``imagesTr``, ``labelsTr`` and a
-``dataset.json`` that lists the cases in which nothing was rejected; ``manifest.json`` tells of all that were reviewed
-where they come from and what was said.
-"""
+"""The way back: cases that a reviewer decided on go into a quarantine, see `medswin.io.quarantine`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,18 +13,18 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.io.cases import described_case, read_case
-from medswin.io.files import output_folder, read_bytes, read_json, remove, sha256, write_json
-from medswin.io.nifti import read_labels, write_image, write_labels
+from medswin.io.files import output_folder, read_bytes, sha256
+from medswin.io.geometry import base_affine
+from medswin.io.grid import Grid
+from medswin.io.nifti import write_image, write_labels
+from medswin.io.quarantine import Record, paths, read_records, write_records
 from medswin.io.reopen import reopened
 from medswin.io.scan import Scan
-from medswin.labels import LabelSet
 from medswin.prediction import Prediction
 from medswin.review.agreement import Agreement, agreement
-from medswin.review.answers import Review, read_review
+from medswin.review.answers import LONGEST_NAME, Review, read_review
+from medswin.review.saved import saved_labels
 
-QUARANTINE_VERSION = 1
-MANIFEST, DATASET = "manifest.json", "dataset.json"
-IMAGES, LABELS = "imagesTr", "labelsTr"
 _TEST = "imagesTs"
 _REPAIR = "name the folder of predictions whose page was answered (-p), or review the case anew"
 
@@ -55,70 +50,50 @@ def take_in(
     quarantine: Path | str,
     *,
     source: Path | None = None,
-    held_out: Collection[str] = (),
+    held_out: Container[str] = (),
     reviewer: str | None = None,
 ) -> TakenIn:
     """Check a reviewer's file against the prediction it answers, and put the case into the quarantine.
 
-    A case that is there already is replaced. The label map is the model's, or the corrected one that lies beside the
-    review. Of a case with a rejected structure only the record is kept.
+    A case that is there already is replaced, unless by an older review. The label map is the model's, or the corrected
+    one that lies beside the review; of both image and label map only the part that the model looked at is taken, as the
+    rest has no labels. Of a case with a rejected structure only the record is kept.
 
     Args:
         file: the ``review.json``.
         predictions: folder that ``medswin predict`` wrote.
         quarantine: folder to write to; made where missing.
         source: where the scan lies now, if it was moved.
-        held_out: cases that never may teach, because they measure a model.
+        held_out: cases that never may teach, because they measure a model; see `medswin.io.held_out`.
         reviewer: a pseudonym, instead of the one in the file.
 
     Raises:
         InputError: for a review that is damaged, or of another scan, model or label map; a corrected label map that is
-            missing, on another grid or not the one that was saved; a held-out case, or one of a data set's test scans.
+            missing, on another grid or not the one that was saved; a held-out case, or one of a data set's test scans;
+            where the quarantine holds a later review, or cases of another model.
     """
     file, predictions = Path(file), Path(predictions)
     review = read_review(file)
+    if reviewer is not None and len(reviewer) > LONGEST_NAME:
+        raise InputError(f"a pseudonym of {len(reviewer)} letters", repair=f"use at most {LONGEST_NAME}")
     described = described_case(predictions / f"{review.case}.json")
     if described is None:
         raise InputError(f"there is no case {review.case} in {predictions}", where=file, repair=_REPAIR)
     prediction = read_case(predictions / f"{review.case}.json")
     _check_same(review, prediction, described, file)
     if review.case in held_out:
-        raise InputError(f"case {review.case} is held out to measure a model", where=file, repair="leave it out")
+        raise InputError(
+            f"case {review.case} is of a person who is held out to measure a model", where=file, repair="leave it out"
+        )
     with reopened(predictions, described, source) as found:
         if any(_TEST in path.parts for path in found.files):
             raise InputError(f"its scan is a test scan ({_TEST})", where=file, repair="leave it out")
         scan = found.read()
-    labels = _labels(review, prediction, scan, file)
-    _keep(output_folder(quarantine), review, prediction, scan, labels, reviewer)
+    if apart := scan.grid.difference(Grid.checked(prediction.labels.shape, prediction.affine)):
+        raise InputError(f"its scan does not lie on the grid of its label map: {apart}", where=file, repair=_REPAIR)
+    labels = saved_labels(review, file, prediction, scan)
+    _keep(output_folder(quarantine), review, file, prediction, scan, labels, reviewer)
     return TakenIn(review.case, review.usable, agreement(review, prediction, labels))
-
-
-def find_reviews(places: Sequence[Path]) -> list[Path]:
-    """The files that are named, and all ``*review*.json`` below the folders that are.
-
-    Raises:
-        InputError: if there is no such place, or nothing in it.
-    """
-    found: list[Path] = []
-    for place in places:
-        files = sorted(place.rglob("*review*.json")) if place.is_dir() else [place]
-        if not files:
-            raise InputError("no file here is called like a review", where=place, repair="name the files themselves")
-        found += files
-    return list(dict.fromkeys(found))
-
-
-def held_out_of(splits: Path) -> frozenset[str]:
-    """The cases that a training run's ``splits.json`` keeps from training.
-
-    Raises:
-        InputError: if it cannot be read, or is no such file.
-    """
-    values = read_json(splits)
-    try:
-        return frozenset([*values["validation"], *values["calibration"]])
-    except (KeyError, TypeError):
-        raise InputError("is no splits.json of a training run", where=splits, repair="name another file") from None
 
 
 def _check_same(review: Review, prediction: Prediction, described: Mapping[str, Any], file: Path) -> None:
@@ -137,52 +112,43 @@ def _check_same(review: Review, prediction: Prediction, described: Mapping[str, 
         )
 
 
-def _labels(review: Review, prediction: Prediction, scan: Scan, file: Path) -> NDArray[np.uint8]:
-    """The label map as the reviewer left it."""
-    if review.edited is None:
-        return prediction.labels
-    path = file.with_name(review.edited)
-    if not path.is_file():
-        raise InputError(f"its corrected label map {path.name} is not beside it", where=file, repair="put it there")
-    labels = read_labels(path, like=scan, values=[0, *review.structures])
-    changed = labels != prediction.labels
-    if int(changed.sum()) != review.voxels_changed:
-        raise InputError(
-            f"differs from the model's label map in {int(changed.sum())} voxels, {file.name} was saved with one that "
-            f"does in {review.voxels_changed}",
-            where=path,
-            repair="put the two files that were saved together beside each other, under their own names",
-        )
-    touched = {int(value) for value in np.unique([*labels[changed], *prediction.labels[changed]])} - {0}
-    for value in sorted(touched):
-        if review.answer(value).answer == "accept":
-            raise InputError(
-                f"{review.structures[value]} was accepted, but its outline was changed",
-                where=file,
-                repair="review the case anew",
-            )
-    return labels
-
-
 def _keep(
-    out: Path, review: Review, prediction: Prediction, scan: Scan, labels: NDArray[np.uint8], reviewer: str | None
+    out: Path,
+    review: Review,
+    file: Path,
+    prediction: Prediction,
+    scan: Scan,
+    labels: NDArray[np.uint8],
+    reviewer: str | None,
 ) -> None:
-    image, label = out / IMAGES / f"{review.case}.nii.gz", out / LABELS / f"{review.case}.nii.gz"
-    entries, names = _entries(out, prediction.label_set)
-    digest = None
+    structures = {label.name: label.value for label in prediction.label_set}
+    records = read_records(out, structures)
+    before = records.get(review.case)
+    if before is not None and datetime.fromisoformat(before["finished"]) > review.finished:
+        raise InputError(
+            f"{out} holds a review of {review.case} that was finished later, {before['finished']}",
+            where=file,
+            repair="leave this one out",
+        )
+    record = _record(review, scan, reviewer) | {"image_sha256": None, "labels_sha256": None}
     if review.usable:
-        channels = scan.image.numpy()
-        shown = channels[0] if len(channels) == 1 else channels
-        write_image(image, shown, scan.grid.affine, oriented=scan.oriented)
-        write_labels(label, labels, prediction.affine, oriented=prediction.oriented)
-        digest = sha256(read_bytes(label))
-    entry = {
+        image, label = paths(out, review.case)
+        part = _looked_at(prediction, labels)
+        affine = _of_part(prediction, part)
+        channels = scan.image.numpy()[(slice(None), *part)]
+        write_image(image, channels[0] if len(channels) == 1 else channels, affine, oriented=scan.oriented)
+        write_labels(label, labels[part], affine, oriented=prediction.oriented)
+        record |= {"image_sha256": sha256(read_bytes(image)), "labels_sha256": sha256(read_bytes(label))}
+    write_records(out, {**records, review.case: record}, structures)
+
+
+def _record(review: Review, scan: Scan, reviewer: str | None) -> Record:
+    return {
         "case": review.case,
         "usable": review.usable,
         "channels": len(scan.image),
         "edited": review.edited is not None,
         "voxels_changed": review.voxels_changed,
-        "labels_sha256": digest,
         "model_labels_sha256": review.labels_sha256,
         "input_sha256": review.input_sha256,
         "model": review.model,
@@ -194,37 +160,24 @@ def _keep(
         "seconds": review.seconds,
         "answers": [asdict(answer) for answer in review.answers],
     }
-    entries = {**entries, review.case: entry}
-    write_json(out / DATASET, _dataset(entries, names))
-    write_json(out / MANIFEST, {"quarantine_version": QUARANTINE_VERSION, "structures": names, "cases": entries})
-    if not review.usable:  # of an earlier review; after the list no longer names them
-        for path in (image, label):
-            remove(path)
 
 
-def _entries(out: Path, label_set: LabelSet) -> tuple[dict[str, Any], dict[str, int]]:
-    """What is in the quarantine, and the structures of its label maps, which all cases share."""
-    names = {label.name: label.value for label in label_set}
-    path = out / MANIFEST
-    if not path.exists():
-        return {}, names
-    values = read_json(path)
-    if values.get("quarantine_version") != QUARANTINE_VERSION or not isinstance(values.get("cases"), dict):
-        raise InputError("is damaged or of another version", where=path, repair="choose another folder")
-    if values.get("structures") != names:
-        what = f"holds cases with the structures {', '.join(values['structures'])}, these are {', '.join(names)}"
-        raise InputError(what, where=path, repair="choose another folder for this model's cases")
-    return values["cases"], names
+def _looked_at(prediction: Prediction, labels: NDArray[np.uint8]) -> tuple[slice, ...]:
+    """The part that the model looked at, with what the reviewer drew beyond it."""
+    if prediction.region is None:
+        return tuple(slice(0, size) for size in labels.shape)
+    drawn = np.argwhere(labels)
+    spans = zip(*prediction.region, strict=True)
+    first, stop = (np.array(ends) for ends in spans)
+    if len(drawn):
+        first, stop = np.minimum(first, drawn.min(0)), np.maximum(stop, drawn.max(0) + 1)
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
 
 
-def _dataset(entries: Mapping[str, Any], names: Mapping[str, int]) -> dict[str, Any]:
-    usable = sorted(case for case, entry in entries.items() if entry["usable"])
-    count = max((entries[case]["channels"] for case in usable), default=1)
-    return {
-        "name": "reviewed",
-        "modality": {str(i): f"channel {i}" for i in range(count)} if count > 1 else {"0": "image"},
-        "labels": {"0": "background", **{str(value): name for name, value in names.items()}},
-        "numTraining": len(usable),
-        "training": [{"image": f"{IMAGES}/{case}.nii.gz", "label": f"{LABELS}/{case}.nii.gz"} for case in usable],
-        "test": [],
-    }
+def _of_part(prediction: Prediction, part: tuple[slice, ...]) -> NDArray[np.float64]:
+    """The affine of a part, whose first voxel is another; a scan without orientation has none there either."""
+    affine = prediction.affine.copy()
+    if not prediction.oriented:
+        return base_affine(tuple(one.stop - one.start for one in part), np.linalg.norm(affine[:3, :3], axis=0))
+    affine[:3, 3] += affine[:3, :3] @ [one.start for one in part]
+    return affine

@@ -71,6 +71,7 @@ def test_a_corrected_label_map_is_named(tmp_path: Path) -> None:
         ({"affine": [["1", 0, 0, 0]] * 4}, "a number is '1'"),
         ({"seconds": True}, "a number is 'True'"),
         ({"finished": "yesterday"}, "is damaged"),
+        ({"finished": "2026-11-26T10:00:00"}, "a time with its zone is '2026-11-26T10:00:00'"),
         ({"structures": 7}, "is damaged"),
     ],
 )

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from medswin.errors import InputError
-from medswin.io import read_dataset, write_case
+from medswin.io import read_dataset, read_nifti, write_case
+from medswin.io.held_out import HeldOut
 from medswin.io.private import keep_origins
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 from medswin.review.agreement import Agreement, table
-from medswin.review.quarantine import find_reviews, held_out_of, take_in
+from medswin.review.quarantine import take_in
 
 NAMES = LabelSet.from_names(["head", "tail"])
 AFFINE = np.diag([-1.0, 1.0, 2.0, 1.0])
@@ -29,14 +30,18 @@ def labels() -> np.ndarray:
     return found
 
 
-def predicted(folder: Path, scans: Path, case: str) -> None:
+def predicted(folder: Path, scans: Path, case: str, *, known: bool = True, **more: Any) -> None:
     scans.mkdir(exist_ok=True, parents=True)
     folder.mkdir(exist_ok=True)
     image = np.random.default_rng(list(case.encode())).normal(100, 20, (12, 14, 10)).astype(np.float32)
-    nibabel.save(nibabel.Nifti1Image(image, AFFINE), scans / f"{case}.nii.gz")
+    stored = nibabel.Nifti1Image(image, AFFINE if known else None)
+    stored.header.set_zooms((1, 1, 2))
+    nibabel.save(stored, scans / f"{case}.nii.gz")
+    scan = read_nifti(scans / f"{case}.nii.gz")
     digest = hashlib.sha256((scans / f"{case}.nii.gz").read_bytes()).hexdigest()
     said = {"model": "finder", "package": "ab" * 32, "input_sha256": digest}
-    write_case(folder, Prediction(case, labels(), AFFINE, NAMES, OODResult("review"), provenance=said))
+    more |= {"findings": scan.findings, "provenance": said}
+    write_case(folder, Prediction(case, labels(), scan.grid.affine, NAMES, OODResult("review"), **more))
     keep_origins(folder, {case: {"files": [str(scans / f"{case}.nii.gz")]}})
 
 
@@ -167,29 +172,55 @@ def test_a_label_map_that_is_not_the_one_that_was_saved_is_refused(predictions: 
 
 
 def test_what_measures_a_model_never_teaches_it(tmp_path: Path) -> None:
-    predicted(tmp_path / "out", tmp_path / "imagesTs", "one")
-    review = answered(tmp_path / "out", tmp_path / "r")
+    """Of a pair of scans of one person the first validates: the second may not teach."""
+    predicted(tmp_path / "tested", tmp_path / "imagesTs", "one")
     with pytest.raises(InputError, match="its scan is a test scan"):
-        take_in(review, tmp_path / "out", tmp_path / "q")
-    (tmp_path / "splits.json").write_text(json.dumps({"training": ["x"], "validation": ["one"], "calibration": ["y"]}))
-    held = held_out_of(tmp_path / "splits.json")
-    assert held == {"one", "y"}
-    with pytest.raises(InputError, match="case one is held out to measure a model"):
-        take_in(review, tmp_path / "out", tmp_path / "q", held_out=held)
-    (tmp_path / "splits.json").write_text("{}")
-    with pytest.raises(InputError, match=r"no splits\.json"):
-        held_out_of(tmp_path / "splits.json")
+        take_in(answered(tmp_path / "tested", tmp_path / "r"), tmp_path / "tested", tmp_path / "q")
+    held = HeldOut(frozenset({"h_1"}), frozenset({"h_pair1"}), {"by": "pairs"})
+    for case in ("h_1", "h_2", "h_3"):
+        predicted(tmp_path / "out", tmp_path / "scans", case)
+    for case in ("h_1", "h_2"):
+        review = answered(tmp_path / "out", tmp_path / "r", case)
+        with pytest.raises(InputError, match=f"case {case} is of a person who is held out to measure a model"):
+            take_in(review, tmp_path / "out", tmp_path / "q", held_out=held)
+    assert not (tmp_path / "q").exists()
+    assert take_in(
+        answered(tmp_path / "out", tmp_path / "r", "h_3"), tmp_path / "out", tmp_path / "q", held_out=held
+    ).usable
 
 
-def test_reviews_are_found_below_folders(tmp_path: Path) -> None:
-    for name in ("a/one_review.json", "b/review.json", "b/two.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    found = find_reviews([tmp_path, tmp_path / "b" / "two.json", tmp_path / "b"])
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/one_review.json", "b/review.json", "b/two.json"]
-    (tmp_path / "c").mkdir()
-    with pytest.raises(InputError, match="no file here is called like a review"):
-        find_reviews([tmp_path / "c"])
+def test_an_older_review_does_not_replace_a_later_one(predictions: Path, tmp_path: Path) -> None:
+    take_in(answered(predictions, tmp_path / "r", finished="2026-11-26T11:00:00+01:00"), predictions, tmp_path / "q")
+    with pytest.raises(InputError, match="finished later, 2026-11-26T11:00:00"):
+        take_in(answered(predictions, tmp_path / "r", finished="2026-11-26T09:59:59Z"), predictions, tmp_path / "q")
+    take_in(
+        answered(predictions, tmp_path / "r", reviewer="b", finished="2026-11-26T10:00:00Z"),
+        predictions,
+        tmp_path / "q",
+    )
+    assert json.loads((tmp_path / "q" / "manifest.json").read_text())["cases"]["one"]["reviewer"] == "b"
+
+
+def test_only_the_part_that_was_looked_at_teaches_and_lies_where_it_lay(tmp_path: Path) -> None:
+    """Voxel (2, 3, 0) of the scan is the first of the part; what was drawn beyond, at (9, 9, 8), comes along."""
+    predicted(tmp_path / "out", tmp_path / "scans", "one", region=((2, 9), (3, 9), (0, 6)))
+    take_in(answered(tmp_path / "out", tmp_path / "r"), tmp_path / "out", tmp_path / "q")
+    image, label = (nibabel.load(tmp_path / "q" / part / "one.nii.gz") for part in ("imagesTr", "labelsTr"))
+    whole = nibabel.load(tmp_path / "scans" / "one.nii.gz")
+    part = np.s_[2:10, 3:11, 0:9]
+    assert np.array_equal(image.get_fdata(), whole.get_fdata()[part])
+    assert np.array_equal(np.asanyarray(label.dataobj), labels()[part])
+    assert np.allclose(image.affine @ [0, 0, 0, 1], whole.affine @ [2, 3, 0, 1])
+    assert np.allclose(label.affine, image.affine)
+
+
+def test_a_scan_without_orientation_teaches_without_one(tmp_path: Path) -> None:
+    predicted(tmp_path / "out", tmp_path / "scans", "one", region=((2, 9), (3, 9), (0, 6)), known=False)
+    take_in(answered(tmp_path / "out", tmp_path / "r"), tmp_path / "out", tmp_path / "q")
+    for part in ("imagesTr", "labelsTr"):
+        header = nibabel.load(tmp_path / "q" / part / "one.nii.gz").header
+        assert (header["sform_code"], header["qform_code"]) == (0, 0)
+        assert header.get_zooms() == (1, 1, 2)
 
 
 def test_the_table_counts_and_averages() -> None:
