@@ -15,7 +15,7 @@ from medswin.metrics import mean_interval
 SCRATCH, LONGER, TANG = "from scratch", "from scratch, twice the steps", "three tasks"
 FROZEN = "from scratch, its encoder not trained"
 FIRST = (SCRATCH, LONGER, FROZEN, TANG)
-COLORS = {SCRATCH: "#999999", LONGER: "#444444", TANG: "#0072b2"}
+COLORS = {SCRATCH: "#999999", LONGER: "#444444", FROZEN: "#000000", TANG: "#0072b2"}
 BUDGET = ("scans", "fine_tuning_steps", "pretraining_steps", "precision", "encoders")
 """What two tables must have in common for their rows to stand side by side."""
 
@@ -70,12 +70,14 @@ def ordered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Dice over labelled cases."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
-    for name in dict.fromkeys(row["row"] for row in rows):
+    names = list(dict.fromkeys(row["row"] for row in rows))
+    for i, name in enumerate(names):
         own = [row for row in rows if row["row"] == name]
+        aside = 1.025 ** (i - (len(names) - 1) / 2)  # side by side, where they would lie upon each other
         spread = [row["standard_deviation"] or 0 for row in own]
-        labels, found = [row["labels"] for row in own], [row["dice"] for row in own]
+        labels, found = [aside * row["labels"] for row in own], [row["dice"] for row in own]
         style = "-o" if len(own) > 1 else "o"
         axes.errorbar(labels, found, spread, fmt=style, color=COLORS.get(name), label=name, capsize=3)
     axes.set_xscale("log")
@@ -83,7 +85,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.minorticks_off()
     axes.set_xlabel("labelled cases")
     axes.set_ylabel("mean Dice on unseen people\n(bars: standard deviation of seeds)")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right center")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
