@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medswin.errors import InputError
 from medswin.review.answers import ANSWERS, read_review
+from medswin.review.saved import last_of_each
 
 OPEN = "open"
 
@@ -15,15 +16,17 @@ def state_of(folder: Path, case: str, labels_sha256: str) -> str:
     """``"open"``, ``"2 accept, 1 edit"``, or what is wrong with the file.
 
     Args:
-        folder: of the case's packet, into which the reviewer moved what the page saved.
+        folder: of the case's packet, into which the reviewer moved what the page saved; the last of several counts.
         case: its name.
         labels_sha256: of the label map that the page shows; an answer to another one counts for nothing.
     """
-    file = next((path for name in (f"{case}_review.json", "review.json") if (path := folder / name).is_file()), None)
-    if file is None:
+    files, _ = last_of_each(sorted(folder.glob("*review*.json")))
+    if not files:
         return OPEN
     try:
-        review = read_review(file)
+        review = next(found for file in reversed(files) if (found := read_review(file)).case == case)
+    except StopIteration:
+        return OPEN
     except InputError as error:
         return f"unreadable review: {error.what}"
     if review.labels_sha256 != labels_sha256:

@@ -169,3 +169,14 @@ def test_what_a_reviewer_saved_stays_and_is_shown(folder: Path, tmp_path: Path) 
     (tmp_path / "out" / "one" / "one_review.json").write_text("{")
     build(folder, tmp_path / "out")
     assert table(tmp_path / "out")[1]["review"].startswith("unreadable review: ")
+
+
+def test_of_several_reviews_the_last_one_is_shown(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "out")
+    place = tmp_path / "out" / "one"
+    later = answered(folder, "one", finished="2026-11-26T11:00:00.000Z")
+    later["answers"] = [{**answer, "answer": "accept"} for answer in later["answers"]]  # type: ignore[attr-defined]
+    (place / "one_review.json").write_text(json.dumps(answered(folder, "one")))
+    (place / "one_review (1).json").write_text(json.dumps(later))
+    build(folder, tmp_path / "out")
+    assert {row["case"]: row["review"] for row in table(tmp_path / "out")}["one"] == "2 accept"
