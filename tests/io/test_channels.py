@@ -12,18 +12,11 @@ import SimpleITK
 
 from medswin.errors import InputError
 from medswin.io import Scan, write_image
-from medswin.io.channels import (
-    IMAGE_SUFFIXES,
-    find_images,
-    grouped_by_channel,
-    has_images,
-    on_one_grid,
-    read_channels,
-    read_image,
-    read_image_grid,
-    read_table,
-)
+from medswin.io.by_name import grouped_by_channel
+from medswin.io.channels import on_one_grid, read_channels
+from medswin.io.images import IMAGE_SUFFIXES, find_images, has_images, read_image, read_image_grid
 from medswin.io.layouts import Case
+from medswin.io.table import read_table
 
 SaveNifti = Callable[..., Path]
 PROSTATE = ("t2w", "adc", "hbv")

@@ -13,7 +13,8 @@ import SimpleITK
 
 from medswin.errors import InputError
 from medswin.io import Scan, read_nifti
-from medswin.io.itk import SUFFIXES, read_itk, read_itk_grid
+from medswin.io.itk import read_itk, read_itk_grid
+from medswin.io.itk_fields import SUFFIXES
 
 RAMP = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)  # (X, Y, Z)
 NOISE = np.random.default_rng(0).integers(0, 1000, (12, 13, 14)).astype(np.int16)
