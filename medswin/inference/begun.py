@@ -39,7 +39,7 @@ class Begun:
         """Cases that an earlier run left so."""
 
     def sorted(self, sources: Sequence[Source], *, again: bool) -> tuple[tuple[Source, ...], tuple[Failed, ...]]:
-        """The cases to do, those that an earlier run left last, and those that are given up.
+        """The cases to do, those last that were begun most often, and those that are given up.
 
         Args:
             sources: all cases.
@@ -49,7 +49,7 @@ class Begun:
             self.times.clear()
         given_up = [one for one in sources if self.times.get(one.case, 0) >= MOST]
         rest = [one for one in sources if one not in given_up]
-        ordered = sorted(rest, key=lambda one: one.case in self.before)  # stable: else as they came
+        ordered = sorted(rest, key=lambda one: self.times.get(one.case, 0))  # stable: else as they came
         return tuple(ordered), tuple(Failed(one.case, one.where, _words(one)) for one in given_up)
 
     def begin(self, case: str) -> None:
