@@ -12,10 +12,10 @@ def _naive(q, k, v, added, sizes, scale):
     return (q @ k.mT * scale + whole).softmax(-1) @ v
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 2**22])  # window by window, and all at once
+@pytest.mark.parametrize("core_bytes", [1, 2**21])  # window by window, and all at once
 @pytest.mark.parametrize("heads", [1, 3])  # of what is added
-def test_values_and_gradients_are_those_of_a_naive_twin(heads, chunk_bytes, monkeypatch):
-    monkeypatch.setattr(mixing, "CHUNK_BYTES", chunk_bytes)
+def test_values_and_gradients_are_those_of_a_naive_twin(heads, core_bytes, monkeypatch):
+    monkeypatch.setattr(mixing, "CORE_BYTES", core_bytes)
     torch.manual_seed(0)
     q, k, v, wanted = (torch.randn(5, 3, 4, 2, dtype=torch.float64, requires_grad=True) for _ in range(4))
     added = torch.randn(2, heads, 4, 4, dtype=torch.float64).masked_fill(torch.eye(4, dtype=torch.bool), -torch.inf)
@@ -48,7 +48,7 @@ def test_dropout_leaves_weights_out():
 
 def test_a_bias_gradient_in_half_precision_is_summed_in_full(monkeypatch):
     """Hundreds of chunks: their sum in bf16 would stop growing."""
-    monkeypatch.setattr(mixing, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(mixing, "CORE_BYTES", 1)
     torch.manual_seed(0)
     q, k, v = (torch.randn(600, 1, 8, 4) for _ in range(3))
     grads = []

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK_BYTES = 2**22  # of attention weights at once: what the cache of a core or two holds
+CORE_BYTES = 2**21  # of attention weights at once for each core: with their gradients, what its cache holds, about
 
 
 def mix(
@@ -73,24 +73,37 @@ class _Biased(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, added = ctx.saved_tensors
-        grad = grad.to(q.dtype)
-        grads = [torch.empty_like(x) for x in (q, k, v)]
-        grad_added = torch.zeros_like(added, dtype=torch.promote_types(added.dtype, torch.float32))
-        for group, part in _chunks(ctx.sizes, q.shape[1] * q.shape[2] ** 2 * q.element_size()):
-            of_q, of_k, of_v, of_mixed = (x[part].contiguous() for x in (q, k, v, grad))
-            of_q = of_q * ctx.scale
-            weights = (of_q @ of_k.mT).add_(added[group]).softmax(-1)
-            grads[2][part] = (of_mixed.mT @ weights).mT  # faster than weights.mT @ of_mixed
-            of_logits = torch._softmax_backward_data(of_mixed @ of_v.mT, weights, -1, weights.dtype)
-            grads[0][part] = (of_logits @ of_k).mul_(ctx.scale)
-            grads[1][part] = (of_q.mT @ of_logits).mT
-            grad_added[group] += of_logits.sum(0, dtype=grad_added.dtype).sum_to_size(added.shape[1:])
-        return (*grads, grad_added.to(added.dtype), None, None)
+        scale, grad = ctx.scale, grad.to(q.dtype)
+        of_q, of_k, of_v = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v)]
+        at_once, exact = _at_once(q), torch.promote_types(added.dtype, torch.float32)
+        sums = added.new_zeros((len(added), *q.shape[1:3], q.shape[2]), dtype=exact)
+        ones = sums.new_ones(at_once)
+        made = q.new_empty((2, at_once, *q.shape[1:3], q.shape[2]))  # written again and again: it stays in the cache
+        for group, part in _chunks(ctx.sizes, at_once):
+            whole = made[:, : part.stop - part.start]
+            weights, of_logits = whole.flatten(1, 2)
+            bias = added[group].expand_as(whole[0]).flatten(0, 1)
+            queries, keys, values, mixed = (x[part].flatten(0, 1) for x in (q, k, v, grad))
+            torch.baddbmm(bias, queries, keys.mT, alpha=scale, out=weights)
+            torch.softmax(weights, -1, out=weights)
+            of_v[part].flatten(0, 1).copy_((mixed.mT @ weights).mT)  # faster than weights.mT @ mixed
+            torch.bmm(mixed, values.mT, out=of_logits)
+            torch.ops.aten._softmax_backward_data.out(of_logits, weights, -1, weights.dtype, grad_input=of_logits)
+            torch.bmm(of_logits, keys, out=of_q[part].flatten(0, 1))
+            of_k[part].flatten(0, 1).copy_((queries.mT @ of_logits).mT)
+            sums[group].view(-1).addmv_(whole[1].flatten(1).to(exact).mT, ones[: len(whole[1])])  # a faster sum(0)
+        return of_q.mul_(scale), of_k.mul_(scale), of_v, sums.sum_to_size(added.shape).to(added.dtype), None, None
 
 
-def _chunks(sizes: Sequence[int], bytes_each: int) -> Iterator[tuple[int, slice]]:
+def _at_once(q_WHND: Tensor) -> int:
+    """Windows whose attention weights, and the gradients of these, are made together."""
+    bytes_each = q_WHND.shape[1] * q_WHND.shape[2] ** 2 * q_WHND.element_size()
+    return min(max(CORE_BYTES * torch.get_num_threads() // bytes_each, 1), len(q_WHND))
+
+
+def _chunks(sizes: Sequence[int], at_once: int) -> Iterator[tuple[int, slice]]:
     """Few windows of one group at a time: the group, and which windows."""
-    at_once, first = max(CHUNK_BYTES // bytes_each, 1), 0
+    first = 0
     for group, size in enumerate(sizes):
         for start in range(first, first + size, at_once):
             yield group, slice(start, min(start + at_once, first + size))
