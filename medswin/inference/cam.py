@@ -16,7 +16,8 @@ from medswin.inference.box import Box, cropped
 from medswin.inference.predictor import Predictor
 from medswin.inference.prepare import Prepared
 from medswin.inference.resample import to_grid
-from medswin.io.nifti import read_nifti, write_image
+from medswin.io.nifti import write_image
+from medswin.io.sources import Source
 from medswin.ood import View
 
 
@@ -60,13 +61,16 @@ def write_cam(
     predictor: Predictor,
     prepared: Prepared,
     labels_XYZ: NDArray[np.uint8],
-    scan: Path,
+    source: Source,
     folder: Path,
     box: str | None = None,
 ) -> list[Path]:
-    """Write the map as NIfTI, on the grid of what was looked at, and over the scan as a picture; returns the files."""
+    """Write the map as NIfTI, on the grid of what was looked at, and over the scan as a picture; returns the files.
+
+    The scan is read again, as it is not kept while the network looks.
+    """
     heat, looked_at = eigen_cam(predictor, prepared), prepared.looked_at
-    again = read_nifti(scan)
+    again = source.read()
     image = again if box is None else cropped(again, Box.parse(box).slices(again))
     picture = key_image(
         image.image[0].numpy(),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,11 @@ from medswin.inference.acceptance import report
 from medswin.inference.model import Model
 from medswin.inference.predictor import Predictor, geometry
 from medswin.io import read_package, write_package
+from medswin.io.sources import Source
 from medswin.ood import CHOSEN_COMBINE, Judge, View, chosen_detectors, chosen_view, row_layout
+
+Scanned: TypeAlias = Path | Source
+"""A NIfTI file, or a case of any kind."""
 
 LEAST_PEOPLE = 5
 LEAST_ALONE = 10  # where no training people stand beside those who teach
@@ -31,25 +35,25 @@ class Commissioned:
     Attributes:
         package: id of the new package.
         report: what `medswin ood fit` writes beside it, as JSON.
-        failed: path and message of each scan that could not be used.
+        failed: each scan that could not be used, and why.
         left_out: each scan that was not used because the model as shipped rejects it.
     """
 
     package: str
     report: dict[str, Any]
-    failed: tuple[tuple[Path, str], ...]
-    left_out: tuple[Path, ...]
+    failed: tuple[tuple[Scanned, str], ...]
+    left_out: tuple[Scanned, ...]
 
 
 def commission(
     model: str | Path,
-    scans: Sequence[Path],
-    owners: Mapping[Path, Hashable],
+    scans: Sequence[Scanned],
+    owners: Mapping[Any, Hashable],
     out: Path,
     *,
     false_alarm_rate: float | None = None,
     despite_rejects: bool = False,
-    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Commissioned:
     """Write a copy of a model whose verdict is calibrated on a site's own scans.
 
@@ -62,7 +66,7 @@ def commission(
 
     Args:
         model: name, folder or zip of a package.
-        scans: of people whom the model has never met, usual ones for the site.
+        scans: files or cases of people whom the model has never met, usual ones for the site.
         owners: the person of each scan.
         out: folder of the new package.
         false_alarm_rate: share of usual scans that may be flagged; where None the model's own, or 5 %.
@@ -86,7 +90,7 @@ def commission(
     seen, failed = _look(Predictor(replace(built, view=view, judge=None)), old, scans, progress)
     verdicts = Counter(scan.verdict for scan in seen)
     used = [scan for scan in seen if scan.verdict != "reject" or despite_rejects]
-    left_out = tuple(scan.path for scan in seen if scan.verdict == "reject" and not despite_rejects)
+    left_out = tuple(one.scan for one in seen if one.verdict == "reject" and not despite_rejects)
     _check_enough(seen, used, owners, LEAST_ALONE if old is None else LEAST_PEOPLE)
     teach, limit, people = _halves(used, owners)
     if old is None:
@@ -108,7 +112,7 @@ def commission(
 
 @dataclass(frozen=True)
 class _Seen:
-    path: Path
+    scan: Scanned
     row: NDArray[np.float64]
     geometry: Mapping[str, Sequence[float]]
     verdict: str
@@ -117,27 +121,27 @@ class _Seen:
 def _look(
     predictor: Predictor,
     judge: Judge | None,
-    scans: Sequence[Path],
-    progress: Callable[[Sequence[Path]], Iterable[Path]],
-) -> tuple[list[_Seen], list[tuple[Path, str]]]:
+    scans: Sequence[Scanned],
+    progress: Callable[[Sequence[Any]], Iterable[Any]],
+) -> tuple[list[_Seen], list[tuple[Scanned, str]]]:
     """One pass over each scan; what cannot be used is told and left out."""
     seen, failed = [], []
-    for path in progress(scans):
+    for scan in progress(scans):
         try:
-            prepared = predictor.prepare(path)
+            prepared = predictor.prepare(scan.read() if isinstance(scan, Source) else scan)
             labels, found = predictor.segment(prepared)
             row, sizes = predictor.row(prepared, labels, found.feature.numpy()), geometry(prepared.looked_at)
             verdict = "not checked" if judge is None else judge.judge(row, sizes).verdict
-            seen.append(_Seen(path, row, sizes, verdict))
+            seen.append(_Seen(scan, row, sizes, verdict))
         except Exception as error:  # whatever is wrong with one scan, the others are used
-            failed.append((path, explain(error, path)))
+            failed.append((scan, scan.explain(error) if isinstance(scan, Source) else explain(error, scan)))
     return seen, failed
 
 
-def _check_enough(seen: Sequence[_Seen], used: Sequence[_Seen], owners: Mapping[Path, Hashable], least: int) -> None:
+def _check_enough(seen: Sequence[_Seen], used: Sequence[_Seen], owners: Mapping[Any, Hashable], least: int) -> None:
     """Of enough people, both those that were looked at and those that are left."""
     more = f"give more scans; 40 people make a limit of {100 * RATE:g} % that holds"
-    people, left = (len({owners[scan.path] for scan in some}) for some in (seen, used))
+    people, left = (len({owners[one.scan] for one in some}) for some in (seen, used))
     if people < least:
         raise InputError(f"scans of {people} people can be used, a limit needs those of {least} or more", repair=more)
     rejected = len(seen) - len(used)
@@ -154,25 +158,25 @@ def _check_enough(seen: Sequence[_Seen], used: Sequence[_Seen], owners: Mapping[
         )
 
 
-def _halves(used: Sequence[_Seen], owners: Mapping[Path, Hashable]) -> tuple[list[_Seen], list[_Seen], int]:
+def _halves(used: Sequence[_Seen], owners: Mapping[Any, Hashable]) -> tuple[list[_Seen], list[_Seen], int]:
     """The scans that teach, those that set the limit, and the number of people; a person is on one side."""
-    people = list(dict.fromkeys(owners[scan.path] for scan in used))
+    people = list(dict.fromkeys(owners[one.scan] for one in used))
     order = np.random.default_rng(0).permutation(len(people))
     teaching = {people[i] for i in order[: len(people) // 2]}
-    teach = [scan for scan in used if owners[scan.path] in teaching]
-    return teach, [scan for scan in used if owners[scan.path] not in teaching], len(people)
+    teach = [one for one in used if owners[one.scan] in teaching]
+    return teach, [one for one in used if owners[one.scan] not in teaching], len(people)
 
 
 def _refitted(
-    old: Judge, teach: Sequence[_Seen], limit: Sequence[_Seen], owners: Mapping[Path, Hashable], rate: float | None
+    old: Judge, teach: Sequence[_Seen], limit: Sequence[_Seen], owners: Mapping[Any, Hashable], rate: float | None
 ) -> Judge:
     """The same detectors, learned from the training scans and the site's."""
     kept = old.reference
     return Judge.fit(
         np.concatenate([kept.rows, *(scan.row[None] for scan in teach)]),
         np.stack([scan.row for scan in limit]),
-        train_people=[*(f"training {p}" for p in kept.people), *(f"site {owners[scan.path]}" for scan in teach)],
-        calibration_people=[f"site {owners[scan.path]}" for scan in limit],
+        train_people=[*(f"training {p}" for p in kept.people), *(f"site {owners[one.scan]}" for one in teach)],
+        calibration_people=[f"site {owners[one.scan]}" for one in limit],
         train_geometry=old.geometry.widened([scan.geometry for scan in teach]),
         calibration_geometry=[scan.geometry for scan in limit],
         detectors=[part.spec for part in old.detectors],
@@ -187,7 +191,7 @@ def _learned(
     view: View,
     teach: Sequence[_Seen],
     limit: Sequence[_Seen],
-    owners: Mapping[Path, Hashable],
+    owners: Mapping[Any, Hashable],
     rate: float | None,
 ) -> Judge:
     """A judge that knows the site's scans and no others."""
@@ -196,8 +200,8 @@ def _learned(
     return Judge.fit(
         np.stack([scan.row for scan in teach]),
         np.stack([scan.row for scan in limit]),
-        train_people=[owners[scan.path] for scan in teach],
-        calibration_people=[owners[scan.path] for scan in limit],
+        train_people=[owners[one.scan] for one in teach],
+        calibration_people=[owners[one.scan] for one in limit],
         train_geometry=[scan.geometry for scan in teach],
         calibration_geometry=[scan.geometry for scan in limit],
         detectors=chosen_detectors(mirrored="disagreement" in view.outputs),

@@ -54,6 +54,11 @@ class Source(ABC):
         return as_zipped(explain(error, Path(self.where)), self.unpacked)
 
     @property
+    def person(self) -> str:
+        """Whose it is, as far as it tells itself: DICOM names a patient, any other case stands for its own."""
+        return self.case
+
+    @property
     def origin(self) -> dict[str, list[str]]:
         """What exports need of the source, for the owner's eyes only: see `medswin.io.private`."""
         return {"files": [str(path.absolute()) for path in self.files]}
@@ -119,6 +124,10 @@ class SeriesSource(Source):
             return super().explain(error)
         why = error.strerror if isinstance(error, OSError) and error.strerror else f"unexpected {type(error).__name__}"
         return f"{self.where}: {why}. Repair: add --debug to see where, on a screen that only you see"
+
+    @property
+    def person(self) -> str:
+        return self.series[0].person
 
     @property
     def origin(self) -> dict[str, list[str]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_fakes import CANARY, series
 from monai.data import MetaTensor
+from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 import medswin
@@ -196,3 +199,56 @@ def test_the_commands(package: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "person" in result.output
     assert {path.name for path in (tmp_path / "why").iterdir()} == {"site_00_cam.nii.gz", "site_00_cam.png"}
+
+
+def test_the_commands_on_dicom(package: Path, tmp_path: Path) -> None:
+    """A tree and a zip of it: two series of one patient are one person's, and nothing tells who that is."""
+    for i in range(7):
+        image, name = scan(100 + i) * 1000 + 4000, f"{CANARY}-{max(i, 1)}"
+        series(tmp_path / "tree" / str(i), image, study=generate_uid(), step=1.0, PatientID=name)
+    shutil.make_archive(str(tmp_path / "tree"), "zip", tmp_path / "tree")
+    run, said = CliRunner().invoke, ""
+
+    def typed(*words: str) -> str:
+        nonlocal said
+        result = run(app, ["ood", *words])
+        said += result.output
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    tree, new, scores = (str(tmp_path / name) for name in ("tree", "new", "scores.csv"))
+    typed("fit", "-m", str(package), "-i", tree, "-o", new, "--no-progress")
+    judge = Predictor.load(new).model.judge
+    assert judge is not None
+    assert judge.calibration.people == 3
+    assert len(judge.reference.rows) + len(judge.calibration.scores) == 20 + 7
+    typed("score", "-m", new, "-i", f"{tree}.zip", "-o", scores, "--no-progress")
+    names = [line.split(",")[0] for line in (tmp_path / "scores.csv").read_text().splitlines()[1:]]
+    assert len(names) == 7
+    typed("explain", tree, "-m", new, "-o", str(tmp_path / "why"), "--case", names[3])
+    assert {path.name for path in (tmp_path / "why").iterdir()} == {f"{names[3]}_cam.nii.gz", f"{names[3]}_cam.png"}
+    scored = next(line for line in (tmp_path / "scores.csv").read_text().splitlines() if line.startswith(names[3]))
+    assert f"{scored.split(',')[1]}" in said
+    unclear = run(app, ["ood", "explain", tree, "-m", new, "-o", str(tmp_path / "why")])
+    assert unclear.exit_code != 0
+    assert f"name one with --case: {', '.join(names)}" in str(unclear.exception)
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and not {"tree", ".private"} & {*path.parts}]
+    told = [path.name for path in written if path.suffix != ".zip" and CANARY[:6].encode() in path.read_bytes()]
+    assert told == []
+    assert CANARY[:6] not in said
+
+
+def test_a_table_says_whose_dicom_series_are_whose(package: Path, tmp_path: Path) -> None:
+    """Here all of one, which are too few."""
+    for i in range(6):
+        series(
+            tmp_path / "tree" / str(i), scan(100 + i) * 1000 + 4000, study=generate_uid(), step=1.0, PatientID=str(i)
+        )
+    words = ["-m", str(package), "-i", str(tmp_path / "tree"), "--no-progress", "-o"]
+    assert CliRunner().invoke(app, ["ood", "score", *words, str(tmp_path / "s.csv")]).exit_code == 0
+    names = [line.split(",")[0] for line in (tmp_path / "s.csv").read_text().splitlines()[1:]]
+    people = tmp_path / "people.csv"
+    people.write_text("case,person\n" + "".join(f"{name},one\n" for name in names))
+    words += [str(tmp_path / "new"), "--people", str(people)]
+    result = CliRunner().invoke(app, ["ood", "fit", *words])
+    assert "scans of 1 people can be used" in str(result.exception)

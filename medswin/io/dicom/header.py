@@ -26,9 +26,10 @@ REPEATS = (
 )  # fmt: skip
 """What also tells volumes apart where slices lie at the same places; so do the dimensions that a frame counts."""
 TAGS = (
-    "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesDescription", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient",
-    "PixelSpacing", "SliceThickness", *TIMES, *REPEATS, *MEANING, "SharedFunctionalGroupsSequence", FRAMES,
+    "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesDescription", "Rows",
+    "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", *TIMES, *REPEATS, *MEANING,
+    "SharedFunctionalGroupsSequence", FRAMES,
 )  # fmt: skip
 SKEW = 1e-2  # by which the directions of rows and columns may miss the right angle and the length of one
 
@@ -61,6 +62,7 @@ class Header:
     Attributes:
         path: the file.
         frame: its number in a multi-frame file, from 0; None for a file of one slice.
+        patient: PatientID; may be empty.
         study: StudyInstanceUID; may be empty.
         series: SeriesInstanceUID; where it is empty, the folder below the one that was searched.
         has_uid: whether it was not.
@@ -77,6 +79,7 @@ class Header:
 
     path: Path
     frame: int | None
+    patient: str
     study: str
     series: str
     has_uid: bool
@@ -150,6 +153,7 @@ def _header(
     return Header(
         path=path,
         frame=frame,
+        patient=str(file.get("PatientID") or "").strip(),
         study=str(file.get("StudyInstanceUID") or ""),
         series=str(file.get("SeriesInstanceUID") or below.parent),
         has_uid=bool(file.get("SeriesInstanceUID")),

@@ -34,6 +34,7 @@ class Series:
         description: as the scanner's operator wrote it; may hold anything, so it belongs in no log.
         slices: sorted along the normal; those without a position come in the order of their names.
         findings: what was noticed about their folders.
+        person: such a name of the patient; of the study where no patient is named.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Series:
     description: str
     slices: tuple[Header, ...]
     findings: tuple[Finding, ...] = ()
+    person: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.summary}>"
@@ -149,9 +151,9 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
         bad = sum(damaged[folder] for folder in {header.path.parent for header in group})
         said = f"{bad} damaged file(s) lie beside its slices: its first or last slice may be missing."
         findings = (Finding("damaged-files", "warn", said, "export the series again"),) if bad else ()
-        found.append(
-            Series(name, study if first.study else name, first.modality, first.description, tuple(group), findings)
-        )
+        study = study if first.study else name
+        person = _pseudonym("person", first.patient, key) if first.patient else study
+        found.append(Series(name, study, first.modality, first.description, tuple(group), findings, person))
     counts, seen = Counter(series.id for series in found), Counter[str]()
     for i, series in enumerate(found):
         if counts[series.id] > 1:
