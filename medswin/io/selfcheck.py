@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -20,7 +21,8 @@ _VOLUME = 1e-3  # likewise, as a share of a volume
 def check_written(path: Path, prediction: Prediction, measured: Sequence[Measured], where: Path) -> None:
     """Compare a written label map with memory: every voxel, geometry, and each structure's volume and centroid in mm.
 
-    It is read by nibabel, not by medswin's own reader, whose mistakes it could share.
+    It is read by nibabel, not by medswin's own reader, whose mistakes it could share. Where the header says twice where
+    the voxels lie, by sform and by qform, both must say the same: programs differ in which of the two they take.
 
     Args:
         path: of the label map.
@@ -34,13 +36,21 @@ def check_written(path: Path, prediction: Prediction, measured: Sequence[Measure
     image = nibabel.load(path)
     labels, affine = np.asarray(image.dataobj, dtype=np.uint8), np.asarray(image.affine, dtype=np.float64)
     grid = Grid.checked(prediction.labels.shape, prediction.affine)
-    wrong = grid.difference(Grid(labels.shape, affine))
+    wrong = grid.difference(Grid(labels.shape, affine)) or _other_qform(grid, image.header)
     if not wrong and not np.array_equal(labels, prediction.labels):
         wrong = f"{int((labels != prediction.labels).sum())} voxels have another value"
     if not wrong:
         wrong = next((said for one in measured if (said := _moved(one, grid, affine))), "")
     if wrong:
         raise InputError(f"was not written as it was meant: {wrong}", where=where, repair="check the disk, run again")
+
+
+def _other_qform(grid: Grid, header: Any) -> str:
+    """How a coded qform puts the voxels elsewhere."""
+    qform = header.get_qform(coded=True)[0]
+    if qform is None or grid.same_place(qform):
+        return ""
+    return f"its qform puts voxels up to {grid.apart_mm(qform):.3g} mm away from where they should be"
 
 
 def _moved(meant: Measured, grid: Grid, affine: np.ndarray) -> str:

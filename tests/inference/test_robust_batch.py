@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from inference_fakes import threshold_model
@@ -227,7 +228,7 @@ def test_a_file_whose_name_is_no_text_stops_nobody_else(tmp_path: Path) -> None:
 
 
 def test_a_label_map_that_is_not_what_was_meant_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that mirrors left and right, or loses a voxel."""
+    """A writer that mirrors left and right, for all programs or for some, or loses a voxel."""
     scans, write = write_scans(tmp_path / "scans", "a"), cases_module.write_labels
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
 
@@ -237,7 +238,18 @@ def test_a_label_map_that_is_not_what_was_meant_is_an_error(tmp_path: Path, monk
     def losing(path, labels, affine, **how):
         write(path, np.where(np.arange(labels.size).reshape(labels.shape) == 97, 0, labels), affine, **how)
 
-    for spoilt, words in ((mirrored, "its affine puts voxels"), (losing, "1 voxels have another value")):
+    def of_two_minds(path, labels, affine, **how):
+        write(path, labels, affine, **how)
+        image = nibabel.load(path)
+        image.set_qform(np.asarray(affine) @ mirror, code=1)
+        nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header).to_filename(path)
+
+    spoilers = (
+        (mirrored, "its affine puts voxels"),
+        (losing, "1 voxels have another value"),
+        (of_two_minds, "its qform puts voxels up to"),
+    )
+    for spoilt, words in spoilers:
         monkeypatch.setattr(cases_module, "write_labels", spoilt)
         result = predict_folder(plain(), scans, tmp_path / "out")
         assert words in result.failed[0].reason
