@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated, NoReturn
 
 import typer
 
 from medswin import __version__
 from medswin.cli import config, demo, evaluate, export, models, ood, predict, pretrain, review, train
-from medswin.cli.process import set_up
+from medswin.cli.process import logged, set_up
 from medswin.cli.status import NOTHING_RAN, complain
 from medswin.errors import explain
 
@@ -63,7 +62,7 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         debug: show the log, and the traceback of an error instead of one line.
     """
     try:
-        with _logged() if debug else nullcontext():
+        with logged() if debug else nullcontext():
             app(list(words), prog_name="medswin")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
@@ -73,23 +72,6 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         else:
             complain(explain(error))
     return NOTHING_RAN
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Within it, medswin's whole log goes to stderr, and with it the traceback of each case that failed."""
-    log, handler = logging.getLogger("medswin"), logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    level, silenced = log.level, logging.root.manager.disable
-    logging.disable(logging.NOTSET)
-    log.setLevel(logging.DEBUG)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        logging.disable(silenced)
 
 
 def main() -> NoReturn:

@@ -60,6 +60,7 @@ def predict(
 ) -> None:
     """Segment scans. A case that fails is reported, and the others are done; the same command goes on after a stop."""
     from medswin.cli import screen
+    from medswin.cli.process import is_logged
     from medswin.cli.review import tell
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
@@ -81,7 +82,7 @@ def predict(
             "memory_limit_gb": memory_limit / workers if memory_limit else None,
             "threads": max(threads // workers, 1) if threads else None,
         }
-        schedule = in_processes(partial(load_quietly, model, each), workers) if workers > 1 else None
+        schedule = in_processes(partial(load_in_worker, model, each, is_logged()), workers) if workers > 1 else None
         result = predict_folder(
             predictor,
             inputs,
@@ -108,10 +109,13 @@ def predict(
     raise typer.Exit(status)
 
 
-def load_quietly(model: str, options: dict[str, Any]) -> Any:
-    """The predictor of a worker, whose process begins anew."""
-    from medswin.cli.process import hush
+def load_in_worker(model: str, options: dict[str, Any], log: bool) -> Any:
+    """The predictor of a worker, whose process begins anew: it logs as the command does."""
+    from medswin.cli.process import hush, show_log
     from medswin.inference import Predictor
 
-    hush()
+    if log:
+        show_log()
+    else:
+        hush()
     return Predictor.load(model, **options)

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Any
 
@@ -26,6 +28,35 @@ def hush() -> None:
     """Keep the warnings and small talk of the libraries below off the screen."""
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
+
+
+def show_log() -> logging.Handler:
+    """From now on medswin's whole log goes to stderr, and with it the traceback of each case that failed."""
+    log, handler = logging.getLogger("medswin"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s (%(processName)s): %(message)s"))
+    logging.disable(logging.NOTSET)
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    return handler
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """`show_log` within it, and all as before after it."""
+    log = logging.getLogger("medswin")
+    level, silenced = log.level, logging.root.manager.disable
+    handler = show_log()
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        logging.disable(silenced)
+
+
+def is_logged() -> bool:
+    """Whether the log is shown."""
+    return logging.getLogger("medswin").level == logging.DEBUG
 
 
 class _WithoutUnused(MetaPathFinder):

@@ -78,15 +78,21 @@ def test_a_box_leaves_the_rest_empty(medswin: Callable, scans: Path, tiny_packag
     assert not labels[outside].any()
 
 
-def test_debug_shows_where_a_case_failed(scans: Path, tiny_package: Path, tmp_path: Path, capfd) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_debug_shows_where_a_case_failed(
+    scans: Path, tiny_package: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
+) -> None:
+    """Workers write to the same screen, which pytest sees by the file's number alone."""
     (scans / "bad.nii.gz").write_text("this is no scan")
     words = ["predict", "-i", str(scans), "-o", str(tmp_path / "out"), "-m", str(tiny_package), "--no-progress"]
+    words += ["--workers", str(workers)]
     assert app.run(words) == 1
     assert "Traceback" not in capfd.readouterr().err
     assert app.run(words, debug=True) == 1
     err = capfd.readouterr().err
     assert "Traceback (most recent call last)" in err
     assert "in read_header" in err
+    assert ("(SpawnProcess-" in err) == (workers > 1)
 
 
 def test_a_device_without_arithmetic_is_refused(
