@@ -41,11 +41,11 @@ def segmentation(
     from highdicom.seg import Segmentation
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-    frames, sources = _frames(prediction), stand_in.stand_ins(reference)
+    frames = _frames(prediction)
     if not frames.any():
-        frames, sources = frames[:1], sources[:1]
+        frames = frames[:1]
     made = Segmentation(
-        source_images=sources,
+        source_images=[stand_in.stand_in(reference, len(frames))],
         pixel_array=frames,
         segmentation_type="LABELMAP" if labelmap else "BINARY",
         segment_descriptions=_described(prediction),

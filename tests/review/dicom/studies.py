@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +183,8 @@ def make_case(
 
 def tool(name: str) -> str:
     """The path of a program; the test is skipped without it."""
-    found = shutil.which(name)
+    beside = Path(sys.executable).parent  # where pip puts programs
+    found = shutil.which(name, path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
     if found is None:
         pytest.skip(f"needs the program {name}, which is not installed")
     return found
