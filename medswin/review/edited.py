@@ -14,6 +14,7 @@ from medswin.io.nifti import SUFFIXES, read_grid, read_labels
 from medswin.prediction import Prediction
 from medswin.review.answers import read_review
 from medswin.review.placing import placed
+from medswin.review.saved import saved_labels
 
 _APART = 1e-2
 """By what share of a voxel's side an edited label map may lie off: its affine went through float32."""
@@ -62,6 +63,7 @@ def _reviewed(path: Path, prediction: Prediction, described: dict[str, Any]) -> 
             where=path.name,
             repair="name the review of this case",
         )
-    found = _read(path.with_name(review.edited), prediction) if review.edited else prediction.labels
+    grid = Grid.checked(prediction.labels.shape, prediction.affine, prediction.case)
+    found = saved_labels(review, path, prediction, grid)
     rejected = [one.value for one in review.answers if one.answer == "reject"]
     return np.where(np.isin(found, rejected), np.uint8(0), found) if rejected else found

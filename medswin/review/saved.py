@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
+from medswin.io.grid import Grid
 from medswin.io.nifti import case_name, read_labels
 from medswin.io.scan import Scan
 from medswin.prediction import Prediction
@@ -54,7 +55,7 @@ def last_of_each(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return [file for file in files if file in wanted], replaced
 
 
-def saved_labels(review: Review, file: Path, prediction: Prediction, scan: Scan) -> NDArray[np.uint8]:
+def saved_labels(review: Review, file: Path, prediction: Prediction, scan: Scan | Grid) -> NDArray[np.uint8]:
     """The label map as the reviewer left it, (X, Y, Z) uint8: the corrected one beside the review, or the model's.
 
     Where a browser numbered it, it is told by the number of its voxels that were changed.

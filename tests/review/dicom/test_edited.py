@@ -160,7 +160,7 @@ def review(case: Path, folder: Path, answers: tuple[str, str, str], edited: str 
 
 def test_a_review_names_the_edited_label_map(case: Path, tmp_path: Path, exported: Callable[..., Exported]) -> None:
     save(tmp_path / "e.nii.gz", changed(), read_case(case).affine)
-    path = review(case, tmp_path, ("edit", "accept", "accept"), "e.nii.gz")
+    path = review(case, tmp_path, ("accept", "accept", "edit"), "e.nii.gz")
     done = exported(case, "nifti", edited=path)
     assert done.failed == ()
     np.testing.assert_array_equal(np.asarray(nibabel.load(done.files[0]).dataobj), changed())
