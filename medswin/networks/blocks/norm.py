@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from medswin.errors import ConfigError
 
 LAST = torch.channels_last_3d
-CHUNK_VALUES = 2**20  # of a map at once: what a processor's cache holds
+CHUNK_VALUES = 2**19  # of a map at once: what a processor's cache holds
 WIDEST_FOLD = 1024  # values; rows of few channels are slow, so several voxels share one
 
 
@@ -98,27 +98,54 @@ class _InstanceNormAct(torch.autograd.Function):
         grad_x = torch.empty_like(y) if skip is not None else grad_sum
         for sample, (grads, done) in enumerate(zip(_rows(grad), _rows(y), strict=True)):
             skips = None if skip is None else _rows(skip)[sample]
-            of_sum, of_x = _rows(grad_sum)[sample], _rows(grad_x)[sample]
-            width, voxels = done.shape[1], done.numel() // y.shape[1]
-            totals = done.new_zeros((2, width), dtype=torch.float32)
-            for part in _chunks(done):
-                values = torch.ops.aten.leaky_relu_backward(grads[part].float(), done[part].float(), ctx.slope, True)
-                of_sum[part] = values
-                totals[0] += values.sum(0)
-                totals[1] += values.mul_(_normed(done, skips, part, ctx.slope)).sum(0)
-            means = totals.unflatten(1, (-1, y.shape[1])).sum(1) / voxels
-            fold = width // y.shape[1]
-            mean, slant, scale = (row.repeat(fold) for row in (*means, scales[sample]))
-            for part in _chunks(done):
-                values = of_sum[part].float() - mean
-                of_x[part] = values.addcmul_(_normed(done, skips, part, ctx.slope), slant, value=-1).mul_(scale)
+            of_sums, of_xs = _rows(grad_sum)[sample], _rows(grad_x)[sample]
+            totals = _undo_activation(grads, done, skips, ctx.slope, of_sums)
+            means = totals.unflatten(1, (-1, y.shape[1])).sum(1) * (y.shape[1] / done.numel())
+            _undo_norm(done, skips, ctx.slope, of_sums, means, scales[sample], of_xs)
         return grad_x, grad_sum if skip is not None else None, None, None
 
 
-def _normed(done: Tensor, skips: Tensor | None, part: slice, slope: float) -> Tensor:
-    """The normalised values, from the result."""
-    values = F.leaky_relu(done[part].float(), 1 / slope)
-    return values if skips is None else values.sub_(skips[part])
+def _undo_activation(grads: Tensor, done: Tensor, skips: Tensor | None, slope: float, of_sums: Tensor) -> Tensor:
+    """Gradient of norm(x) + skip; its sum over the rows, and that of its product with norm(x), (2, width).
+
+    The activation multiplies by a, 1 or the slope, on the way there and back: the product is (g a) (y / a - skip).
+    """
+    totals, held = done.new_zeros((2, done.shape[1]), dtype=torch.float32), _buffers(done)
+    for part in _chunks(done):
+        given, result = grads[part].float(), done[part].float()
+        values, products = of_sums[part] if held.dtype == done.dtype else held[0, : len(given)], held[1, : len(given)]
+        torch.ops.aten.leaky_relu_backward.grad_input(given, result, slope, True, grad_input=values)
+        torch.mul(given, result, out=products)
+        if skips is not None:
+            products.addcmul_(values, skips[part], value=-1)
+        totals[0] += values.sum(0)
+        totals[1] += products.sum(0)
+        if held.dtype != done.dtype:
+            of_sums[part] = values
+    return totals
+
+
+def _undo_norm(
+    done: Tensor, skips: Tensor | None, slope: float, of_sums: Tensor, means: Tensor, scale: Tensor, of_xs: Tensor
+) -> None:
+    """Gradient of x: (g - mean(g) - norm(x) mean(g norm(x))) times the scale."""
+    fold = done.shape[1] // len(scale)
+    factor, shift, slant = (values.repeat(fold) for values in (scale, -means[0] * scale, -means[1] * scale))
+    held = _buffers(done)
+    for part in _chunks(done):
+        normed = torch.ops.aten.leaky_relu.out(done[part].float(), 1 / slope, out=held[0, : part.stop - part.start])
+        if skips is not None:
+            normed.sub_(skips[part])
+        torch.addcmul(shift, normed, slant, out=normed)
+        values = of_xs[part] if held.dtype == done.dtype else held[1, : len(normed)]
+        torch.addcmul(normed, of_sums[part].float(), factor, out=values)
+        if held.dtype != done.dtype:
+            of_xs[part] = values
+
+
+def _buffers(rows: Tensor) -> Tensor:
+    """For two chunks, written again and again: they stay in the cache."""
+    return rows.new_empty((2, *rows[: _chunk(rows)].shape), dtype=torch.float32)
 
 
 def _moments(rows: Tensor, channels: int, eps: float) -> tuple[Tensor, Tensor]:
