@@ -89,5 +89,5 @@ class Begun:
 def _words(source: Source) -> str:
     return (
         f"{source.where}: was begun {MOST} times, and each time the process ended before it did, killed or crashed. "
-        "Repair: give it more memory, cut the region out with --box, or try it again with --overwrite"
+        "Repair: give it more memory, or cut the region out with --box; then name it alone with -i, and add --overwrite"
     )

@@ -15,9 +15,11 @@ from dicom_fakes import CANARY, series
 from inference_fakes import threshold_model
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
+from robust_fakes import plain
 
 from medswin.errors import InputError
 from medswin.inference import Predictor, predict_folder
+from medswin.inference.schedule import in_processes
 from medswin.io.reopen import reopened
 from medswin.io.selection import Rule
 from medswin.io.sources import Reading
@@ -144,6 +146,13 @@ def test_a_tilted_series_is_straightened_when_told_and_done_again_then(tmp_path:
     assert again.resumed
     (failed,) = predict_folder(predictor, tmp_path / "tree", tmp_path / "out").failed
     assert not (tmp_path / "out" / f"{done.case}.json").exists()
+
+
+def test_workers_straighten_a_tilted_series_too(tmp_path: Path) -> None:
+    series(tmp_path / "tree" / "a", block(), study=generate_uid(), tilt=0.5)
+    told = {"reading": Reading(resample_tilt=True), "schedule": in_processes(plain, 1)}
+    (done,) = predict_folder(plain(), tmp_path / "tree", tmp_path / "out", **told).done
+    assert [finding.code for finding in done.findings] == ["gantry-tilt"]
 
 
 def test_pet_is_read_as_suv_when_told(tmp_path: Path, predictor: Predictor) -> None:

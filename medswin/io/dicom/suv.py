@@ -67,7 +67,7 @@ def _of(series: Series, slices: Sequence[Any]) -> float:
 
 def refused(what: str, where: str) -> InputError:
     """The error for a series that cannot be scaled."""
-    repair = "export the series as the scanner made it (anonymised copies lose such tags), or read it without SUV"
+    repair = "export the series as the scanner made it (anonymised copies lose such tags), or read it without --suv"
     return InputError(what, where=where, repair=repair)
 
 
