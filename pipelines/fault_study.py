@@ -1,10 +1,10 @@
 """Does a batch lose a case, or get one wrong, when everything goes wrong? 200 small studies with planted faults.
 
-Oblique DICOM studies of 20 slices, half of them with the faults that a night's batch meets, are segmented with the
-shipped model by `medswin predict --workers 2`. The run is killed with its workers (kill -9), then a worker alone, then
-it fills its disk; each time the same command goes on. In the end each study must have the labels of its array
-that never was DICOM, at their place in the patient, or a worded report; and no patient's name may stand in what was
-written.
+Oblique scans of 20 slices, DICOM and NIfTI, half of them with the faults that a night's batch meets, are segmented with
+the shipped model by `medswin predict --workers 2`. The run is killed with its workers (kill -9), then a worker alone,
+then it fills its disk; each time the same command goes on. In the end each volume of a study must have the labels of
+its array that never was a file, at their place in the patient, or the study a worded report; and no patient's name may
+stand in what was written.
 
 Usage: python pipelines/fault_study.py [-o runs/faults] [--studies 200]
 """
@@ -20,24 +20,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import nibabel
-import numpy as np
-from fault_scans import CANARY, FAULTS, Study, plant
+from fault_count import count
+from fault_scans import CANARY, FAULTS, plant
 
-from medswin.inference import Predictor
-from medswin.io import Scan, write_json
-from medswin.io.manifest import Entry, Manifest
-from medswin.io.private import read_origins
+from medswin.io import write_json
 
 RESULTS = Path(__file__).with_suffix(".json")
 MEDSWIN = Path(sys.executable).with_name("medswin")
-SMALL, LARGE = "512k", "512m"
+SMALL, LARGE = "1m", "512m"
+SCANS = "scans"
 
 
 def main() -> None:
@@ -48,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
 
     shutil.rmtree(options.out, ignore_errors=True)
-    scans, disk = options.out / "scans", options.out / "disk"
+    scans, disk = options.out / SCANS, options.out / "disk"
     studies = [plant(scans / f"{i:03d}", fault, i) for i, fault in enumerate(shares(options.studies))]
     disk.mkdir()
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", disk], check=False).returncode
@@ -117,36 +113,6 @@ def kill_a_worker(pid: int) -> None:
 def children(pid: int) -> list[int]:
     """Processes that it started."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def count(studies: Sequence[Study], out: Path) -> list[dict[str, Any]]:
-    """For each fault: studies in, done, reported, lost (neither), and wrong (other labels, another place or end)."""
-    found, predictor = entries(out), Predictor.load("hippocampus", threads=1)
-    counts: dict[str, Counter[str]] = {fault: Counter() for fault in FAULTS}
-    for study in studies:
-        row, name = counts[study.fault], str(study.folder.absolute())
-        state = found[name][1].state if name in found else "lost"
-        row.update(["in", {"done": "done", "failed": "reported"}.get(state, "lost")])
-        right = state == ("done" if study.usable else "failed")
-        if right and study.usable:
-            right = alike(out / f"{found[name][0]}.nii.gz", study, predictor)
-        row["wrong"] += not right
-    keys = ("in", "done", "reported", "lost", "wrong")
-    return [{"fault": fault, **{key: row[key] for key in keys}} for fault, row in counts.items() if row["in"]]
-
-
-def entries(out: Path) -> dict[str, tuple[str, Entry]]:
-    """Folder of each study -> its case, and the line of the manifest that counts."""
-    last = Manifest(out).last
-    folders = {case: str(Path(row["files"][0]).parent) for case, row in read_origins(out).items()}
-    return {folder: (case, last[case]) for case, folder in folders.items() if case in last}
-
-
-def alike(labels: Path, study: Study, predictor: Predictor) -> bool:
-    """Some labels, those that the array alone has, where the study lies."""
-    found, expected = nibabel.load(labels), predictor(Scan.from_array(study.image, study.affine)).labels
-    same = expected.any() and np.array_equal(np.asarray(found.dataobj), expected)
-    return bool(same and np.allclose(found.affine, study.affine, atol=1e-3))
 
 
 def report(events: dict[str, int], status: int, rows: Sequence[dict[str, Any]], names: int) -> None:

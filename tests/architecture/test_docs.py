@@ -91,7 +91,9 @@ def test_the_faults_that_are_told_are_those_that_were_counted(root: Path) -> Non
     found = json.loads((root / "pipelines" / "fault_study.json").read_text())
     total, clean = found["total"], next(row["in"] for row in found["rows"] if row["fault"] == "none")
     told = " ".join((root / "README.md").read_text(encoding="utf-8").split())
-    assert f"segments {total['in']} small DICOM studies, {total['in'] - clean} with faults" in told
+    kinds = len(found["rows"]) - 1
+    counted = f"{total['in']} small DICOM and NIfTI studies, {total['in'] - clean} with faults of {kinds} kinds"
+    assert f"segments {counted}" in told
     assert f"{total['done']} done, {total['reported']} reported, none lost, none wrong ({found['date']}" in told
     assert (total["lost"], total["wrong"], found["files_with_a_name"]) == (0, 0, 0)
     assert min(found["disturbed_by"].values()) == 1  # each of them came about
