@@ -37,7 +37,7 @@ def number_shuffled(one: Dataset, k: int) -> None:
 
 
 def shaken(one: Dataset, k: int) -> None:
-    """Move each slice a little, to and fro."""
+    """Move each slice a little, back and forth."""
     moved(one, [4e-3 * (-1) ** k, 0, 0])
 
 
