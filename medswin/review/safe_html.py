@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from medswin.figures import BANNER
 
-NIIVUE = "niivue.umd.js"
+NIIVUE, LICENCE = "niivue.umd.js", "NIIVUE-LICENSE.txt"  # every copy carries its licence
 
 
 def render(template: str, scripts: Sequence[Markup], style: Markup, **values: Any) -> str:
@@ -46,8 +46,11 @@ def own_style(*names: str) -> Markup:
 
 def niivue() -> list[Markup]:
     """NiiVue's code, where ``make viewer`` has fetched it; else nothing, and pages do without a 3D view."""
-    file = resources.files("medswin.review").joinpath("vendor", NIIVUE)
-    return [Markup(file.read_text(encoding="utf-8").replace("\r\n", "\n"))] if file.is_file() else []
+    folder = resources.files("medswin.review").joinpath("vendor")
+    if not folder.joinpath(NIIVUE).is_file():
+        return []
+    licence, code = (folder.joinpath(name).read_text(encoding="utf-8") for name in (LICENCE, NIIVUE))
+    return [Markup(f"/*\n{licence}*/\n{code}".replace("\r\n", "\n"))]
 
 
 def _asset(name: str) -> Markup:

@@ -256,3 +256,39 @@ def test_without_niivue_the_page_says_so(
     monkeypatch.setattr("medswin.review.page.niivue", list)
     seen = visit(write_page(tmp_path / "page.html", [a_case()], "Marker"))
     assert seen.get_by_text("No 3D view: this page was built without NiiVue").is_visible()
+
+
+def test_a_reject_stays_one_whatever_is_painted_over_it(page: Path, visit: Callable[..., Any]) -> None:
+    """The marker is rejected, then painted over by the other structure."""
+    seen = visit(page)
+    row = seen.locator("tr[data-value='1']")
+    row.get_by_label("reject").check()
+    seen.get_by_role("button", name="Correct outlines").click()
+    seen.get_by_label("Structure", exact=True).select_option(label="other")
+    slice_z = seen.evaluate("document.querySelector('.viewer').viewer.at[2]")
+    seen.mouse.click(*point(seen, (6, 32, slice_z)))
+    assert row.get_by_label("reject").is_checked()
+    assert seen.locator("tr[data-value='2']").get_by_label("edit").is_checked()
+    seen.locator("tr[data-value='2']").get_by_label("reject").check()
+    seen.get_by_role("button", name="Save review").click()
+    assert "rejected, but its outline was corrected" in seen.locator(".told").text_content()
+
+
+def test_a_stroke_beside_the_picture_paints_nothing(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.get_by_role("button", name="Correct outlines").click()
+    x, y = point(seen, (39, 39, 31))
+    seen.mouse.click(x - 15, y - 15)
+    assert seen.evaluate("document.querySelector('.viewer').viewer.editor.total") == 0
+
+
+def test_a_mask_that_cannot_be_made_is_told_and_nothing_is_saved(page: Path, visit: Callable[..., Any]) -> None:
+    seen, got = visit(page), []
+    seen.on("download", lambda one: got.append(one))
+    seen.get_by_role("button", name="Correct outlines").click()
+    seen.mouse.click(*point(seen, (20, 20, seen.evaluate("document.querySelector('.viewer').viewer.at[2]"))))
+    seen.get_by_role("button", name="Accept the rest").click()
+    seen.evaluate("() => { window.CompressionStream = function () { throw new Error('no memory'); }; }")
+    seen.get_by_role("button", name="Save review").click()
+    seen.wait_for_timeout(500)
+    assert (seen.locator(".told").text_content(), got) == ("Not saved: no memory.", [])

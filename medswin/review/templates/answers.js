@@ -29,7 +29,7 @@ class Answers {
   edited() {
     for (const one of this.rows) {
       const changed = this.changed(one.value), answer = this.answer(one);
-      if (changed && answer !== "edit") this.choose(one, "edit");
+      if (changed && answer !== "edit" && answer !== "reject") this.choose(one, "edit");  // a reject stays one
       if (!changed && one.was && answer === "edit") this.choose(one, "");  // all of it was undone
       one.was = changed;
       one.ml.textContent = changed ? `corrected: ${significant(this.viewer.editor.ml(one.value))} ml` : "";
@@ -57,7 +57,9 @@ class Answers {
     const bare = this.rows.filter((one) => this.answer(one) === "edit" && !this.changed(one.value));
     if (bare.length) return [bare, "said to be edited, but nothing was corrected: correct the outline, or reject it"];
     const kept = this.rows.filter((one) => this.answer(one) === "accept" && this.changed(one.value));
-    return [kept, kept.length ? "accepted, but its outline was changed: choose edit, or undo" : ""];
+    if (kept.length) return [kept, "accepted, but its outline was changed: choose edit, or undo"];
+    const lost = this.rows.some((one) => this.answer(one) === "edit") ? [] : this.rows.filter((one) => this.changed(one.value));
+    return [lost, lost.length ? "rejected, but its outline was corrected: choose edit, or undo" : ""];
   }
 
   async save() {
@@ -73,9 +75,17 @@ class Answers {
       ...identity, reviewer: this.reviewer.value.trim(), finished: new Date().toISOString(), seconds: this.seconds,
       answers, edited,
     };
-    save(new Blob([JSON.stringify(review, null, 1)], { type: "application/json" }), `${name}_review.json`);
-    if (edited) save(await gzipped(nifti(this.viewer.labels, this.viewer.data.shape, stored)), edited.file);
-    this.unsaved = false;
+    this.unsaved = false;  // before what takes time: strokes made meanwhile are not in the file
+    try {
+      // The mask first: a review without it is worth nothing.
+      const mask = edited && await gzipped(nifti(this.viewer.labels, this.viewer.data.shape, stored));
+      save(new Blob([JSON.stringify(review, null, 1)], { type: "application/json" }), `${name}_review.json`);
+      if (mask) save(mask, edited.file);
+    } catch (error) {
+      this.unsaved = true;
+      this.told.textContent = `Not saved: ${error.message}.`;
+      return;
+    }
     this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.`;
   }
 }

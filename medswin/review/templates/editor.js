@@ -67,12 +67,13 @@ class Editor {
   }
 
   dab(plane, middle) {
-    const { shape, spacing } = this.viewer.data;
+    const { spacing } = this.viewer.data, { box } = this.viewer;
     const [xs, ys, zs] = middle.map((value, axis) => {
       const reach = axis === plane.axis && !this.ball ? 0 : this.radius / spacing[axis];
       // The voxel below the brush is always taken, however small the brush is.
-      const first = Math.max(0, Math.min(Math.round(value), Math.ceil(value - reach)));
-      return [first, Math.min(shape[axis] - 1, Math.max(Math.round(value), Math.floor(value + reach)))];
+      const first = Math.min(Math.round(value), Math.ceil(value - reach));
+      const last = Math.max(Math.round(value), Math.floor(value + reach));
+      return [Math.max(box[axis][0], first), Math.min(box[axis][1] - 1, last)];  // what is not shown is not painted
     });
     const nearest = middle.map(Math.round), far = (at, axis) => ((at - middle[axis]) * spacing[axis]) ** 2;
     for (let z = zs[0]; z <= zs[1]; z++) for (let y = ys[0]; y <= ys[1]; y++) for (let x = xs[0]; x <= xs[1]; x++) {
@@ -108,6 +109,7 @@ class Editor {
   }
 
   undo() {
+    this.lift();
     const stroke = this.strokes.pop();
     if (!stroke) return;
     for (let i = stroke.at.length - 1; i >= 0; i--) this.write(stroke.at[i], stroke.old[i]);

@@ -52,7 +52,9 @@ class Viewer {
       if (event.button === 0) this.touch(panel, event, true);
     });
     canvas.addEventListener("pointermove", (event) => event.buttons & 1 && this.touch(panel, event, false));
-    canvas.addEventListener("pointerup", () => this.editor?.lift());
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      canvas.addEventListener(end, () => this.editor?.lift());
+    }
     // The wheel moves slices only in a plane that was clicked, so that it still scrolls the page elsewhere.
     canvas.addEventListener("wheel", (event) => {
       if (document.activeElement !== canvas) return;
