@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import torch
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
-from medswin.networks.blocks.conv import Norm
+from medswin.networks.blocks.conv import Norm, pointwise
 from medswin.networks.contract import Decoder, Encoder, Triple
 from medswin.networks.decoders import DECODERS
 from medswin.networks.decoders.unetr import UNETRDecoder
@@ -52,13 +51,7 @@ class Segmenter(nn.Module):
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Features -> logits (B, out_channels, D, H, W)."""
-        x = self.decoder(features)
-        weight: Any = self.head.weight.flatten(1).expand(len(x), -1, -1)
-        bias: Any = self.head.bias
-        voxels_BNC = x.movedim(1, -1).flatten(1, 3)
-        logits = torch.baddbmm(bias[:, None], weight, voxels_BNC.mT)  # channels first in memory, as losses want them
-        volume: Tensor = logits.unflatten(-1, x.shape[2:])
-        return volume
+        return pointwise(self.head, self.decoder(features))
 
     def forward(self, x_BCDHW: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) -> logits (B, out_channels, D, H, W).

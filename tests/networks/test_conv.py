@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medswin.networks.blocks.conv import LAST, convolve
+from medswin.networks.blocks.conv import LAST, convolve, pointwise
 
 
 @pytest.mark.parametrize("shape", [(1, 24, 6, 8, 10), (2, 24, 6, 8, 10), (1, 48, 30, 30, 3), (1, 1, 4, 4, 4)])
@@ -40,3 +40,20 @@ def test_a_small_convolution_obeys_autocast_and_the_switch_of_onednn():
     with torch.backends.mkldnn.flags(enabled=False):
         plain = convolve(conv, [x])
     torch.testing.assert_close(convolve(conv, [x]), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_convolution_to_channels_first_and_its_gradients_equal_pytorchs(half):
+    """The logits have channels first, so that losses read them in a row, and the gradient has them last."""
+    conv = nn.Conv3d(6, 3, 1)
+    x = torch.randn(2, 6, 3, 4, 5).contiguous(memory_format=LAST).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        found = pointwise(conv, x)
+    expected = F.conv3d(x, conv.weight, conv.bias)
+    assert found.dtype == (torch.bfloat16 if half else torch.float32)
+    assert found.is_contiguous()
+    ours, theirs = gradients(found.float(), x, conv), gradients(expected, x, conv)
+    assert ours[0].is_contiguous(memory_format=LAST)
+    for a, b in zip([found.float(), *ours], [expected, *theirs], strict=True):
+        assert a.dtype == b.dtype
+        assert (a - b).norm() < (0.02 if half else 1e-5) * b.norm()

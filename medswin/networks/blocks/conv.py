@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from medswin.errors import ShapeError
 from medswin.networks.blocks.norm import has_hooks, norm_act
@@ -78,16 +79,40 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
         return called
     bias = conv.bias
     weights = conv.weight.split([part.shape[1] for part in parts_BCDHW], dim=1)
+    by_patches = conv.stride == conv.kernel_size
     summed: list[Tensor] = []
     for part, weight in zip(parts_BCDHW, weights, strict=True):
-        if conv.stride == conv.kernel_size:
-            more = F.linear(_patches(part, conv.stride), weight.movedim(1, -1).flatten(1), bias).movedim(-1, 1)
-            summed = [summed[0] + more if summed else more]
+        if by_patches:
+            more = F.linear(_patches(part, conv.stride), weight.movedim(1, -1).flatten(1), bias)
         else:
             more = _conv3d(_widened(part), _widened(weight), bias, conv.padding)
-            summed = [summed[0].add_(more) if summed else more]
+        summed = [summed[0].add_(more) if summed else more]
         bias = None
-    return summed[0]
+    return summed[0].movedim(-1, 1) if by_patches else summed[0]
+
+
+class _Pointwise(torch.autograd.Function):
+    """A matrix for all voxels, from channels last to channels first; the gradient of the input has them last again."""
+
+    @staticmethod
+    def forward(ctx: Any, voxels_BNC: Tensor, weight_KC: Tensor, bias_K: Tensor) -> Tensor:
+        ctx.save_for_backward(voxels_BNC, weight_KC)
+        return torch.baddbmm(bias_K[:, None], weight_KC.expand(len(voxels_BNC), -1, -1), voxels_BNC.mT)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BKN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        voxels, weight = ctx.saved_tensors
+        of_voxels = grad_BKN.mT @ weight.to(grad_BKN.dtype)
+        of_weight = (grad_BKN @ voxels.to(grad_BKN.dtype)).sum(0)
+        return of_voxels.to(voxels.dtype), of_weight.to(weight.dtype), grad_BKN.sum((0, 2)).to(weight.dtype)
+
+
+def pointwise(conv: nn.Conv3d, x_BCDHW: Tensor) -> Tensor:
+    """A convolution of 1x1x1 from channels last in memory to channels first, as losses and labels want them."""
+    flat: Tensor = _Pointwise.apply(x_BCDHW.movedim(1, -1).flatten(1, 3), conv.weight.flatten(1), conv.bias)
+    volume: Tensor = flat.unflatten(-1, x_BCDHW.shape[2:])
+    return volume
 
 
 def _conv3d(x_BCDHW: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
