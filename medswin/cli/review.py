@@ -37,7 +37,8 @@ def tell(inputs: Path, out: Path, source: Path | None, track: Track) -> int:
     made = build_packets(inputs, out, source, track)
     for reason in made.failed:
         complain(reason)
-    screen.facts([("packets", f"{len(made.done)}"), ("worklist", made.worklist)])
+    worklist = [] if made.worklist is None else [("worklist", made.worklist)]
+    screen.facts([("packets", f"{len(made.done)}"), *worklist])
     return batch_status(len(made.done), len(made.failed))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from nibabel.affines import obliquity, voxel_sizes
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt2axcodes
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
@@ -111,6 +111,11 @@ class Pose:
         """Patient coordinate of slice 0 of each axis, at the middle of that slice (it varies over an oblique one)."""
         middle = (np.array(self.shape) - 1) / 2
         return np.asarray(self.affine[:3, :3] @ middle + self.affine[:3, 3] - self.step_mm * middle, dtype=np.float64)
+
+    @property
+    def stored_axes(self) -> str:
+        """Where the stored grid's first, second and third axis run, as letters: ``"L P S"``."""
+        return " ".join(map(str, ornt2axcodes(self.orientation)))
 
     @property
     def note(self) -> str:

@@ -9,8 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from medswin.errors import InputError, explain
 from medswin.inference.begun import Begun
 from medswin.inference.box import Box
@@ -19,10 +17,12 @@ from medswin.inference.records import Records
 from medswin.inference.schedule import Schedule, in_turn
 from medswin.inference.work import Predicts, Work
 from medswin.io.files import output_folder, remove_unfinished
+from medswin.io.lock import locked
 from medswin.io.private import PRIVATE, keep_origins, private_folder
 from medswin.io.sources import AS_IT_IS, Reading, Source, Sources, find_sources, unzipped
 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
+_WORKERS_END_S = 1.0  # in which workers of a run that was killed do
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,11 @@ def predict_folder(
     """
     part = Box.parse(box) if isinstance(box, str) else box
     inputs, out = Path(inputs), output_folder(out)
-    with _alone(out), _cleared(out), unzipped(inputs, out / PRIVATE) as opened:
+    with (
+        locked(private_folder(out) / "lock", out, _WORKERS_END_S),
+        _cleared(out),
+        unzipped(inputs, out / PRIVATE) as opened,
+    ):
         sources = find_sources(
             opened,
             out,
@@ -112,26 +116,6 @@ def predict_folder(
         bad = tuple(one for one in outcomes if isinstance(one, Failed))
         bad += (*_damaged(sources, inputs), *records.end(done, bad))
     return BatchResult(done, bad, sources.left_out)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process, however that ends."""
-    lock = FileLock(private_folder(out) / "lock", timeout=1)  # workers of a run that was killed end within that
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            "another run is writing its results here", where=out, repair="wait for it, or choose another folder"
-        ) from None
-    except (OSError, NotImplementedError) as error:
-        raise InputError(
-            f"cannot be locked against other runs ({error})", where=out, repair="choose a folder on another disk"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,9 +71,13 @@ class ReviewCase:
     @property
     def outliers(self) -> tuple[str, ...]:
         """Structures of a volume that no training scan had."""
-        facts = self.facts
-        found = self.prediction.volumes_ml.items()
-        return () if facts is None else tuple(name for name, volume_ml in found if facts.outside(name, volume_ml))
+        return outliers_of(self.prediction, self.facts)
+
+
+def outliers_of(prediction: Prediction, facts: ModelFacts | None) -> tuple[str, ...]:
+    """Structures of a volume that no training scan had; none where these are not known."""
+    found = prediction.volumes_ml.items()
+    return () if facts is None else tuple(name for name, volume_ml in found if facts.outside(name, volume_ml))
 
 
 def describe(case: ReviewCase) -> dict[str, Any]:
@@ -99,11 +104,14 @@ def describe(case: ReviewCase) -> dict[str, Any]:
 
 
 def identity(case: ReviewCase) -> dict[str, Any]:
-    """What an answer says that it answers to, see `medswin.review.answers`, and how the scan's array is stored."""
+    """What an answer says that it answers to, see `medswin.review.answers`, and how the scan's array is stored.
+
+    ``name`` is what the files are called that the page saves.
+    """
     prediction, pose = case.prediction, case.pose
     return {
         "review_version": REVIEW_VERSION,
-        "name": prediction.case,
+        "name": _file_name(prediction.case),
         "case": prediction.case,
         "package": prediction.provenance.get("package", ""),
         "model": prediction.provenance.get("model", ""),
@@ -121,6 +129,11 @@ def identity(case: ReviewCase) -> dict[str, Any]:
             "voxel_ml": prediction.voxel_volume_mm3 / 1000.0,
         },
     }
+
+
+def _file_name(case: str) -> str:
+    """A case name as browsers leave it when they save a file: without signs that some system refuses, and not long."""
+    return re.sub(r"[^\w ()+,=@-]+|(?<!\w)\.|\.(?!\w)", "_", case)[:100].strip(" .") or "case"
 
 
 def expected_text(case: ReviewCase, row: VolumeRow) -> str:
@@ -183,4 +196,5 @@ def _value_in_words(value: object) -> str:
 def _grid_rows(pose: Pose) -> list[tuple[str, str]]:
     x, y, z = (f"{mm:.3g}" for mm in pose.spacing_mm)
     size = " x ".join(str(count) for count in pose.shape)
-    return [("voxel spacing", f"{x} x {y} x {z} mm"), ("grid", f"{size} voxels")]
+    rows = [("voxel spacing", f"{x} x {y} x {z} mm"), ("grid", f"{size} voxels (right, front, up)")]
+    return [*rows, ("stored axes", f"run towards {pose.stored_axes}")] if pose.known else rows

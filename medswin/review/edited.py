@@ -1,7 +1,8 @@
-"""The label map that a reviewer changed, found and put onto the grid of its case."""
+"""A case that a reviewer changed: their label map, found and put onto the grid of the case, and what they rejected."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,26 @@ from medswin.review.answers import read_review
 from medswin.review.placing import placed
 from medswin.review.saved import saved_labels
 
+EDITED = "edited by a person"
+"""Key of a provenance whose label map was."""
+REJECTED = "rejected by the reviewer"
+"""Key of the names of structures that were, so that they have no volume."""
+EDITED_HEADLINE = "Edited by a person: the outlines and volumes are no longer the model's alone."
 _APART = 1e-2
 """By what share of a voxel's side an edited label map may lie off: its affine went through float32."""
 
 
-def edited_labels(path: Path, prediction: Prediction, described: dict[str, Any]) -> NDArray[np.uint8]:
-    """The label map in a NIfTI file, or what a ``review.json`` says of the case, on the grid of the case.
+def is_edited(prediction: Prediction) -> bool:
+    """Whether a person changed the label map."""
+    return bool(prediction.provenance.get(EDITED))
 
-    Its axes may be stored in another order or direction than those of the case. Structures that a review rejects are
-    left out.
+
+def edited_case(path: Path, prediction: Prediction, described: dict[str, Any]) -> Prediction:
+    """The case with the label map of a NIfTI file, or with what a ``review.json`` says of it, on its own grid.
+
+    The axes of the label map may be stored in another order or direction than those of the case. Structures that a
+    review rejects are left out, and the provenance names them. The expected Dice was that of the model's outlines, so
+    it is gone.
 
     Args:
         path: of the NIfTI file or of the review.
@@ -36,10 +48,16 @@ def edited_labels(path: Path, prediction: Prediction, described: dict[str, Any])
             of the case, or changes nothing; for a review of another case or label map.
     """
     plain = path.name.lower().endswith(SUFFIXES)
-    found = _read(path, prediction) if plain else _reviewed(path, prediction, described)
+    found, rejected = (_read(path, prediction), []) if plain else _reviewed(path, prediction, described)
     if np.array_equal(found, prediction.labels):
         raise InputError("changes nothing in the label map", where=path.name, repair="export without --edited")
-    return found
+    told = {EDITED: True, **({REJECTED: rejected} if rejected else {})}
+    return replace(
+        prediction,
+        labels=found,
+        ood=replace(prediction.ood, expected_dice=None),
+        provenance={**prediction.provenance, **told},
+    )
 
 
 def _read(path: Path, prediction: Prediction) -> NDArray[np.uint8]:
@@ -54,8 +72,8 @@ def _read(path: Path, prediction: Prediction) -> NDArray[np.uint8]:
     return placed(labels, read_grid(path).affine, grid, path.name, _APART * min(grid.voxel_mm))
 
 
-def _reviewed(path: Path, prediction: Prediction, described: dict[str, Any]) -> NDArray[np.uint8]:
-    """The label map that a review names, which lies beside it, without what was rejected."""
+def _reviewed(path: Path, prediction: Prediction, described: dict[str, Any]) -> tuple[NDArray[np.uint8], list[str]]:
+    """The label map that a review names, which lies beside it, without what was rejected, and the names of that."""
     review = read_review(path)
     if review.case != prediction.case or review.labels_sha256 != described.get("labels_sha256"):
         raise InputError(
@@ -66,4 +84,5 @@ def _reviewed(path: Path, prediction: Prediction, described: dict[str, Any]) -> 
     grid = Grid.checked(prediction.labels.shape, prediction.affine, prediction.case)
     found = saved_labels(review, path, prediction, grid)
     rejected = [one.value for one in review.answers if one.answer == "reject"]
-    return np.where(np.isin(found, rejected), np.uint8(0), found) if rejected else found
+    kept = np.where(np.isin(found, rejected), np.uint8(0), found) if rejected else found
+    return kept, [review.structures[value] for value in rejected]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -17,9 +17,8 @@ from medswin.io.private import naming_key
 from medswin.io.sources import SeriesSource, Source
 from medswin.prediction import Prediction
 from medswin.review.case import ReviewCase
-from medswin.review.dicom.identity import EDITED
 from medswin.review.dicom.reference import Reference, referenced
-from medswin.review.edited import edited_labels
+from medswin.review.edited import edited_case
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class Job:
         """The case that is exported."""
         if self.options.edited is None:
             return self.original
-        labels = edited_labels(self.options.edited, self.original, self.described)
-        return replace(self.original, labels=labels, provenance={**self.original.provenance, EDITED: True})
+        return edited_case(self.options.edited, self.original, self.described)
 
     @cached_property
     def source(self) -> Source:

@@ -77,15 +77,17 @@ def _add_viewers(cases: Sequence[ReviewCase], blocks: Sequence[dict[str, Any]], 
     tables = [levels_for(case.image, case.windows) for case in cases]
     codes = [pose.turn(encode(c.image, table)) for c, table, pose in zip(cases, tables, poses, strict=True)]
     keys = [volume_key(volume) for volume in codes]
-    # A tenth stays free for label maps, tables and the script.
-    share_bytes = int(0.9 * budget_bytes / len(set(keys)))
+    labels = [pose.turn(case.prediction.labels) for case, pose in zip(cases, poses, strict=True)]
+    # A twentieth stays free for tables and the script.
+    share_bytes = int(0.95 * budget_bytes / len(set(keys)))
     packed: dict[str, Packed | None] = {}
     for key, volume, pose in zip(keys, codes, poses, strict=True):
         if key not in packed:
-            packed[key] = fit(volume, pose.spacing_mm, share_bytes)
-    for block, case, pose, table, key in zip(blocks, cases, poses, tables, keys, strict=True):
-        held, labels, names = packed[key], pose.turn(case.prediction.labels), case.prediction.label_set
-        block["viewer"] = None if held is None else viewer_data(pose, labels, names, held, table, case.windows)
+            over = [label_map for label_map, its in zip(labels, keys, strict=True) if its == key]
+            packed[key] = fit(volume, over, pose.spacing_mm, share_bytes)
+    for block, case, pose, table, key, label_map in zip(blocks, cases, poses, tables, keys, labels, strict=True):
+        held, names = packed[key], case.prediction.label_set
+        block["viewer"] = None if held is None else viewer_data(pose, label_map, names, held, table, case.windows)
         block["viewer_note"] = _thinned(held)
         block["whole"] = held is not None and held.stride == (1, 1, 1)
     return {key: held.text for key, held in packed.items() if held is not None}

@@ -53,24 +53,30 @@ def volume_key(volume_XYZ: NDArray[np.uint8]) -> str:
     return hashlib.sha256(head + volume_XYZ.tobytes(order="F")).hexdigest()[:16]
 
 
-def fit(codes_XYZ: NDArray[np.uint8], spacing_mm: tuple[float, float, float], budget_bytes: int) -> Packed | None:
-    """Pack a volume into at most ``budget_bytes`` of text, with fewer levels or, if need be, fewer slices.
+def fit(
+    codes_XYZ: NDArray[np.uint8],
+    labels_XYZ: Sequence[NDArray[np.uint8]],
+    spacing_mm: tuple[float, float, float],
+    budget_bytes: int,
+) -> Packed | None:
+    """Pack a volume, which with its label maps takes at most ``budget_bytes``: fewer levels or, if need be, slices.
 
     Two, four or eight neighbouring levels become one: every voxel stays, so that outlines can be corrected. Only where
     that is not enough, every other slice of the finest axis is left out in turn; whole slices, rather than averages,
     so that each picture that remains is one of the scan's own. Returns None where even a coarse volume does not fit.
     """
     key = volume_key(codes_XYZ)
-    for merged in _MERGED:
+    left_bytes = budget_bytes - sum(len(pack(labels)) for labels in labels_XYZ)
+    for merged in _MERGED if left_bytes > 0 else ():
         text = pack(codes_XYZ // merged * merged + merged // 2)
-        if len(text) <= budget_bytes:
+        if len(text) <= left_bytes:
             return Packed(key, text, (1, 1, 1), merged)
     stride = [1, 1, 1]
     while codes_XYZ[:: stride[0], :: stride[1], :: stride[2]].size >= 2 * _FEWEST_VOXELS:
         finest = int(np.argmin([mm * s for mm, s in zip(spacing_mm, stride, strict=True)]))
         stride[finest] *= 2
-        text = pack(codes_XYZ[:: stride[0], :: stride[1], :: stride[2]])
-        if len(text) <= budget_bytes:
+        text, *thin = (pack(one[:: stride[0], :: stride[1], :: stride[2]]) for one in (codes_XYZ, *labels_XYZ))
+        if len(text) + sum(map(len, thin)) <= budget_bytes:
             return Packed(key, text, (stride[0], stride[1], stride[2]))
     return None
 

@@ -16,6 +16,7 @@ from medswin.io.cases import described_case, read_case
 from medswin.io.files import output_folder, read_bytes, sha256
 from medswin.io.geometry import base_affine
 from medswin.io.grid import Grid
+from medswin.io.lock import locked
 from medswin.io.nifti import write_image, write_labels
 from medswin.io.quarantine import Record, paths, read_records, write_records
 from medswin.io.reopen import reopened
@@ -26,6 +27,7 @@ from medswin.review.answers import LONGEST_NAME, Review, read_review
 from medswin.review.saved import saved_labels
 
 _TEST = "imagesTs"
+_WAIT_S = 60.0
 _REPAIR = "name the folder of predictions whose page was answered (-p), or review the case anew"
 
 
@@ -92,7 +94,9 @@ def take_in(
     if apart := scan.grid.difference(Grid.checked(prediction.labels.shape, prediction.affine)):
         raise InputError(f"its scan does not lie on the grid of its label map: {apart}", where=file, repair=_REPAIR)
     labels = saved_labels(review, file, prediction, scan)
-    _keep(output_folder(quarantine), review, file, prediction, scan, labels, reviewer)
+    folder = output_folder(quarantine)
+    with locked(folder / ".lock", folder, _WAIT_S):  # the list is read, and written anew
+        _keep(folder, review, file, prediction, scan, labels, reviewer)
     return TakenIn(review.case, review.usable, agreement(review, prediction, labels))
 
 

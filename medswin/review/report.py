@@ -25,6 +25,7 @@ from medswin.figures import BANNER, KeyImage
 from medswin.io.files import write_bytes
 from medswin.labels import LabelSet
 from medswin.review.case import ReviewCase, expected_text, key_images, provenance_rows
+from medswin.review.edited import EDITED_HEADLINE, is_edited
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
@@ -122,7 +123,8 @@ def _border(canvas: Any, case: str, page: int) -> None:
 
 def _head(case: ReviewCase) -> list[Flowable]:
     ood, words = case.prediction.ood, verdict_words(case.prediction.ood.verdict)
-    said: list[Flowable] = [_text(words.headline, 12, bold=True), Spacer(0, 2), _text(words.meaning)]
+    said: list[Flowable] = [_text(EDITED_HEADLINE, 10, bold=True)] if is_edited(case.prediction) else []
+    said += [_text(words.headline, 12, bold=True), Spacer(0, 2), _text(words.meaning)]
     said += [_text(f"• {reason}") for reason in ood.reasons]
     said += [Spacer(0, 2), _text(f"What to do: {words.advice}", bold=True)]
     light = Table([[_light(words.lamp), said]], colWidths=[14 * mm, _WIDTH - 14 * mm], style=_box(), hAlign="LEFT")
@@ -171,7 +173,8 @@ def _volumes(case: ReviewCase) -> list[Flowable]:
 
 def _row(case: ReviewCase, row: VolumeRow, void: bool) -> list[Flowable]:
     notes = ["outside the training scans"] if row.label.name in case.outliers else []
-    volume = f"({significant(row.volume_ml)})" if void else significant(row.volume_ml)
+    measured = "none" if row.rejected else significant(row.volume_ml)
+    volume = f"({measured})" if void else measured
     note = "; ".join([*notes, *row.notes])
     known = expected_text(case, row)
     return [

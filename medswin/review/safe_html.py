@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from medswin.figures import BANNER
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 NIIVUE, LICENCE = "niivue.umd.js", "NIIVUE-LICENSE.txt"  # every copy carries its licence
 
 
@@ -27,11 +29,17 @@ def render(template: str, scripts: Sequence[Markup], style: Markup, **values: An
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     policy = _policy(style, scripts)
     return environment.get_template(template).render(
         banner=BANNER, policy=policy, scripts=scripts, style=style, **values
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text without signs that are not seen and turn what stands beside them: digits of a volume, say."""
+    return _UNSEEN.sub("", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def own_script(*names: str) -> Markup:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from medswin.errors import InputError
 from medswin.io.statistics import measure
 from medswin.labels import Label
 from medswin.prediction import Prediction
+from medswin.review.edited import REJECTED
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class VolumeRow:
         voxels: how many voxels it holds.
         parts: how many pieces it falls into (voxels that touch by a face, edge or corner belong together).
         cut_off: True where it touches the edge of the scan, so that the true volume may be larger.
+        rejected: True where a reviewer rejected it, so that it has no volume, whatever the scan shows.
     """
 
     label: Label
@@ -29,10 +31,13 @@ class VolumeRow:
     voxels: int
     parts: int
     cut_off: bool
+    rejected: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before using the volume."""
+        if self.rejected:
+            return ("rejected by the reviewer: no volume",)
         if self.voxels == 0:
             return ("not found in this scan",)
         notes = ["cut off at the scan edge: the true volume may be larger"] if self.cut_off else []
@@ -43,8 +48,9 @@ class VolumeRow:
 
 def volume_rows(prediction: Prediction) -> tuple[VolumeRow, ...]:
     """One row for each structure of the label set, also for those that were not found."""
+    rejected = prediction.provenance.get(REJECTED, ())
     return tuple(
-        VolumeRow(label, one.volume_ml, one.voxels, one.components, one.touches_edge)
+        VolumeRow(label, one.volume_ml, one.voxels, one.components, one.touches_edge, label.name in rejected)
         for label, one in zip(prediction.label_set, measure(prediction), strict=True)
     )
 
@@ -59,9 +65,9 @@ def significant(value: float, digits: int = 3) -> str:
         raise InputError(f"significant figures need a finite value >= 0 and digits >= 1, got {value} and {digits}")
     if value == 0:
         return "0"
-    exact = Decimal(repr(float(value)))
+    exact = Decimal(value)  # as JavaScript rounds it, on the page
     step = Decimal(1).scaleb(exact.adjusted() - digits + 1)
-    rounded = exact.quantize(step, rounding=ROUND_HALF_EVEN)
+    rounded = exact.quantize(step, rounding=ROUND_HALF_UP)
     # 9.996 rounds up to 10.00, one figure too many: the step must grow with it.
     if rounded.adjusted() > exact.adjusted():
         rounded = rounded.quantize(step.scaleb(1))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from medswin.io.facts import ModelFacts
 from medswin.io.files import write_text
 from medswin.prediction import Prediction, Verdict
-from medswin.review.case import ReviewCase
+from medswin.review.case import outliers_of
 from medswin.review.safe_html import own_script, own_style, render
-from medswin.review.thumbnail import thumbnail
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import verdict_words
 
@@ -36,7 +36,7 @@ class Row:
     Attributes:
         case: its name, a pseudonym.
         page: its page, relative to the list's; empty where there is none.
-        reason: why there is no page; empty where there is one.
+        reason: why there is no packet of this run; empty where there is one.
         verdict: None where there is no result.
         expected_dice: middle and ends of its interval, where it is known.
         p: NaN where it is not known.
@@ -62,28 +62,25 @@ class Row:
     picture: str = ""
 
     @classmethod
-    def of(cls, case: ReviewCase, page: str, review: str = OPEN) -> Row:
-        """The row of a case that has a page."""
-        made = case.prediction
+    def of(cls, made: Prediction, facts: ModelFacts | None, labels_sha256: str) -> Row:
+        """What the list says of a result, without page and picture."""
         rows = volume_rows(made)
+        outliers = outliers_of(made, facts)
         return cls(
             made.case,
-            page,
             verdict=made.ood.verdict,
             expected_dice=made.ood.expected_dice,
             p=made.ood.p_value,
-            outliers=case.outliers,
-            doubts=_doubts(made, rows, case.outliers),
+            outliers=outliers,
+            doubts=_doubts(made, rows, outliers),
             volumes_ml={row.label.name: row.volume_ml for row in rows},
-            review=review,
-            labels_sha256=case.labels_sha256,
-            picture=thumbnail(case),
+            labels_sha256=labels_sha256,
         )
 
     @property
     def need(self) -> tuple[Any, ...]:
-        """The smaller, the sooner eyes are needed: no result, verdict, expected Dice, odd volumes, p-value, name."""
-        verdict = -1 if self.verdict is None else _WORST_FIRST.index(self.verdict)
+        """The smaller, the sooner eyes are needed: no packet, verdict, expected Dice, odd volumes, p-value, name."""
+        verdict = -1 if self.verdict is None or self.reason else _WORST_FIRST.index(self.verdict)
         dice = self.expected_dice[0] if self.expected_dice else math.inf
         return verdict, dice, -len(self.outliers), math.inf if math.isnan(self.p) else self.p, self.case
 

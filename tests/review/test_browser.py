@@ -22,6 +22,7 @@ from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
 from medswin.review import ReviewCase, write_page
 from medswin.review.safe_html import niivue
+from medswin.review.volumes import significant
 
 NAMES = LabelSet.from_names(["marker", "other"])
 HOSTILE = """</script><script>document.title = "stolen"</script><img src=x onerror="document.title = 'stolen'">"""
@@ -159,6 +160,23 @@ def test_an_answer_is_saved_when_each_structure_has_one(page: Path, visit: Calla
     assert told == {"case": "marker", "reviewer": "r7", "labels_sha256": SHA, "package": "cd" * 32}
     assert review["shape"] == [40, 40, 40]
     assert np.array_equal(review["affine"], a_case().prediction.affine)
+
+
+def test_what_a_browser_saves_is_called_as_the_page_says(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    """Browsers put other signs in place of those that some system refuses."""
+    name = "a:b<1>|?*" + '"' + "x." * 60
+    seen = visit(write_page(tmp_path / "page.html", [a_case(name=name)], "Odd"))
+    seen.get_by_role("button", name="Accept the rest").click()
+    (file,) = saved(seen, 1)
+    assert file in seen.locator(".told").text_content()
+    assert json.loads(saved(seen, 1)[file])["case"] == name
+
+
+@pytest.mark.parametrize("value", [0, 9.996, 0.09996, 99.95, 999.6, 1.005, 2.125, 2.345, 0.00012345, 123456.7, 8.9e-7])
+def test_figures_are_rounded_as_the_report_rounds_them(page: Path, visit: Callable[..., Any], value: float) -> None:
+    script = (resources.files("medswin.review") / "templates" / "parts.js").read_text(encoding="utf-8")
+    function = script[script.index("function significant") :]
+    assert visit(page).evaluate(f"() => {{ {function}; return significant({value!r}); }}") == significant(value)
 
 
 def test_to_edit_is_to_correct(page: Path, visit: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -15,6 +16,7 @@ import pytest
 
 from medswin.errors import InputError
 from medswin.io import write_case
+from medswin.io.cases import read_case
 from medswin.io.facts import ModelFacts, write_facts
 from medswin.io.manifest import Entry, Manifest
 from medswin.io.private import keep_origins
@@ -77,8 +79,15 @@ def test_each_case_gets_a_packet_and_a_row(folder: Path, tmp_path: Path) -> None
 
 
 def test_one_case_alone(folder: Path, tmp_path: Path) -> None:
-    assert build(folder / "two.json", tmp_path / "out").done == ("two",)
-    assert [row["case"] for row in table(tmp_path / "out")] == ["two"]
+    """The list of all cases is neither made of one, nor replaced by one."""
+    made = build(folder / "two.json", tmp_path / "out")
+    assert (made.done, made.worklist) == (("two",), None)
+    assert "worklist" not in (tmp_path / "out" / "two" / "review.html").read_text(encoding="utf-8")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two"]
+    build(folder, tmp_path / "out")
+    build(folder / "two.json", tmp_path / "out")
+    assert [row["case"] for row in table(tmp_path / "out")] == ["two", "one"]
+    assert 'href="../worklist.html"' in (tmp_path / "out" / "two" / "review.html").read_text(encoding="utf-8")
 
 
 def test_a_case_whose_scan_is_gone_is_told_and_the_others_are_done(folder: Path, tmp_path: Path) -> None:
@@ -89,8 +98,31 @@ def test_a_case_whose_scan_is_gone_is_told_and_the_others_are_done(folder: Path,
     assert reason.startswith("one: ")
     assert "--source" in reason
     first = table(tmp_path / "out")[0]
-    assert (first["case"], first["verdict"], first["page"]) == ("one", "no result", "")
+    assert (first["case"], first["verdict"], first["page"], first["review"]) == ("one", "accept", "", "open")
+    assert (first["reason"], first["head_ml"]) == (reason, "0.1500")
+
+
+def test_a_case_whose_scan_moved_keeps_its_page_and_its_review(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "out")
+    page = (tmp_path / "out" / "one" / "review.html").read_text(encoding="utf-8")
+    answers = json.loads(next(re.finditer(r'class="answers-data"[^>]*>(.*?)</script>', page))[1])
+    said = [{"value": i, "answer": "accept", "reason": "", "text": ""} for i in (1, 2)]
+    end = {"reviewer": "", "finished": "2026-11-26T10:00:00Z", "seconds": 1, "answers": said, "edited": None}
+    (tmp_path / "out" / "one" / "one_review.json").write_text(json.dumps(answers | end))
+    (tmp_path / "scans" / "one.nii.gz").unlink()
+    (reason,) = build(folder, tmp_path / "out").failed
+    first = table(tmp_path / "out")[0]
+    assert (first["case"], first["page"], first["review"]) == ("one", "one/review.html", "2 accept")
     assert first["reason"] == reason
+    predicted(folder, tmp_path / "scans", "one", "review")
+    labels = nibabel.load(folder / "one.nii.gz")
+    altered = np.asarray(labels.dataobj).astype(np.uint8)
+    altered[0, 0, 0] = 1
+    write_case(folder, replace(read_case(folder / "one.json"), labels=altered))
+    (tmp_path / "scans" / "one.nii.gz").unlink()
+    build(folder, tmp_path / "out")
+    first = table(tmp_path / "out")[0]  # the page of the earlier run shows another label map
+    assert (first["page"], first["review"]) == ("", "reviewed before it was segmented anew")
 
 
 def test_a_scan_that_moved_is_found_and_another_one_is_not_taken_for_it(folder: Path, tmp_path: Path) -> None:

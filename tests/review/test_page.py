@@ -134,6 +134,17 @@ def test_hostile_text_stays_text() -> None:
     assert data["structures"][0]["name"] == HOSTILE
 
 
+def test_no_sign_turns_the_digits_beside_it() -> None:
+    turned = case("a\u202eb", names=("head\u2067\u0007", "tail"))
+    text = Page(render_page([turned], "a\u202eb")).words
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u0007]", text)
+    assert "ab" in text
+
+
+def test_the_stored_axes_are_told() -> None:
+    assert "run towards R A S" in Page(render_page([case()], "Title")).words
+
+
 def test_the_banner_is_on_top_and_in_every_picture_file() -> None:
     page = Page(render_page([case()], "Title"))
     assert page.words.split("Title", 1)[1].strip().startswith(BANNER)

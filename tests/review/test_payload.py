@@ -49,7 +49,7 @@ def test_keys_tell_volumes_apart_by_value_and_shape() -> None:
 def test_a_volume_is_thinned_along_its_finest_axis_until_it_fits() -> None:
     volume = np.random.default_rng(0).integers(0, 256, (80, 81, 40), dtype=np.uint8)
     full = len(pack(volume))
-    packed = fit(volume, (0.5, 0.6, 2.0), int(0.3 * full))
+    packed = fit(volume, [], (0.5, 0.6, 2.0), int(0.3 * full))
     assert packed is not None
     assert packed.stride == (2, 2, 1)
     assert len(packed.text) <= 0.3 * full
@@ -62,18 +62,30 @@ def test_levels_are_merged_before_slices_are_left_out() -> None:
     volume = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
     full = len(pack(volume))
     for share, merged in ((0.95, 2), (0.85, 4)):
-        packed = fit(volume, (1.0, 1.0, 1.0), int(share * full))
+        packed = fit(volume, [], (1.0, 1.0, 1.0), int(share * full))
         assert packed is not None
         assert (packed.stride, packed.merged) == ((1, 1, 1), merged)
         away = unpack(packed.text, volume.shape).astype(int) - volume
         assert np.abs(away).max() <= merged // 2
 
 
+def test_label_maps_are_in_the_budget() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
+    enough = len(pack(noise // 8 * 8 + 4)) + len(pack(noise))
+    packed = fit(noise, [noise], (1.0, 1.0, 1.0), enough)
+    assert packed is not None
+    assert (packed.stride, packed.merged) == ((1, 1, 1), 8)
+    thinned = fit(noise, [noise], (1.0, 1.0, 1.0), enough - 1)
+    assert thinned is not None
+    assert thinned.stride == (2, 1, 1)
+    assert len(thinned.text) + len(pack(noise[::2])) < enough
+
+
 def test_a_volume_that_fits_is_kept_whole_and_one_that_never_does_is_left_out() -> None:
     volume = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
-    assert fit(volume, (1, 1, 1), 10**6) == Packed(volume_key(volume), pack(volume), (1, 1, 1), 1)
-    assert fit(volume, (1, 1, 1), 100) is None
-    assert fit(volume, (1, 1, 1), -5) is None
+    assert fit(volume, [], (1, 1, 1), 10**6) == Packed(volume_key(volume), pack(volume), (1, 1, 1), 1)
+    assert fit(volume, [], (1, 1, 1), 100) is None
+    assert fit(volume, [], (1, 1, 1), -5) is None
 
 
 def test_the_viewer_sees_the_same_from_every_way_to_store_a_scan() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def test_a_rejected_structure_makes_a_record_and_no_lesson(predictions: Path, tm
     taken = take_in(answered(predictions, tmp_path / "r", answers="ar"), predictions, tmp_path / "q")
     assert not taken.usable
     assert taken.agreement[1] == Agreement("tail", "reject", None, pytest.approx(0.004), None)
-    assert [path.name for path in (tmp_path / "q").rglob("*") if path.is_file()] == ["dataset.json", "manifest.json"]
+    left = sorted(path.name for path in (tmp_path / "q").rglob("*") if path.is_file())
+    assert left == [".lock", "dataset.json", "manifest.json"]
     manifest = json.loads((tmp_path / "q" / "manifest.json").read_text())
     assert (list(manifest["cases"]), manifest["cases"]["one"]["usable"]) == (["one"], False)
     assert json.loads((tmp_path / "q" / "dataset.json").read_text())["training"] == []
@@ -127,6 +129,16 @@ def test_a_case_is_there_once_however_often_it_is_taken_in(predictions: Path, tm
         take_in(answered(predictions, tmp_path / "r", case), predictions, tmp_path / "q", reviewer="chief")
     assert [case.id for case in read_dataset(tmp_path / "q").cases] == ["one", "two"]
     assert json.loads((tmp_path / "q" / "manifest.json").read_text())["cases"]["one"]["reviewer"] == "chief"
+
+
+def test_two_imports_at_once_lose_no_case(predictions: Path, tmp_path: Path) -> None:
+    cases = ["one", *(f"case{i}" for i in range(5))]
+    for case in cases[1:]:
+        predicted(predictions, tmp_path / "scans", case)
+    files = [answered(predictions, tmp_path / "r", case) for case in cases]
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(lambda file: take_in(file, predictions, tmp_path / "q"), files))
+    assert [case.id for case in read_dataset(tmp_path / "q").cases] == sorted(cases)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def prediction(labels: np.ndarray, spacing: tuple[float, float, float] = (1, 1, 
         (9.996, "10.0"),
         (999.6, "1000"),
         (2e-7, "0.000000200"),
+        (2.125, "2.13"),
+        (2.345, "2.35"),  # which is stored as slightly more than that
     ],
 )
 def test_three_significant_figures(value: float, text: str) -> None:

@@ -73,7 +73,7 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
 def test_what_is_to_be_looked_at_is_said() -> None:
     warned = a_case(findings=(Finding("a", "warn", "A."), Finding("b", "note", "B.")))
     known = ModelFacts("m", "1", "ab" * 32, expected_ml={"head": (5.0, 6.0)})
-    assert Row.of(replace(warned, facts=known), "x/review.html").doubts == (
+    assert Row.of(warned.prediction, known, "").doubts == (
         "volume outside the training scans: head",
         "cut off at the scan edge: head",
         "in separate parts: head",
@@ -113,12 +113,25 @@ def test_the_list_is_sorted_filtered_and_shows_answers(tmp_path: Path, visit: Ca
     assert shown() == ["case-2"]
     seen.get_by_label("Find").fill("")
     answers = [{"value": 1, "answer": "accept"}, {"value": 2, "answer": "edit"}, {"value": 3, "answer": "accept"}]
-    (tmp_path / "r.json").write_text(json.dumps({"labels_sha256": "2" * 64, "answers": answers}))
+    last = {"case": "case-2", "labels_sha256": "2" * 64, "answers": answers, "finished": "2026-11-26T10:00:00Z"}
+    (tmp_path / "r.json").write_text(json.dumps(last))
+    (tmp_path / "s.json").write_text(json.dumps({**last, "answers": [], "finished": "2026-11-26T09:00:00Z"}))
     (tmp_path / "odd.json").write_text("[")
-    seen.get_by_label("Show answers").set_input_files([tmp_path / "odd.json", tmp_path / "r.json"])
+    picked = [tmp_path / name for name in ("odd.json", "r.json", "s.json")]
+    seen.get_by_label("Show answers").set_input_files(picked)
     seen.wait_for_selector("text=2 accept, 1 edit")
     seen.locator("select.state").select_option("done")
     assert shown() == ["case-2"]
+
+
+def test_an_answer_belongs_to_its_case_where_two_have_one_label_map(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    write_worklist(tmp_path, [row(name, labels_sha256="0" * 64) for name in "ab"], "List")
+    review = {"case": "b", "labels_sha256": "0" * 64, "answers": [{"value": 1, "answer": "accept"}]}
+    (tmp_path / "r.json").write_text(json.dumps({**review, "finished": "2026-11-26T10:00:00Z"}))
+    seen = visit(tmp_path / "worklist.html")
+    seen.get_by_label("Show answers").set_input_files([tmp_path / "r.json"])
+    seen.wait_for_selector("text=1 accept")
+    assert [one.text_content() for one in seen.locator(".review-cell").all()] == ["open", "1 accept"]
 
 
 def test_hostile_names_stay_text(tmp_path: Path, visit: Callable[..., Any]) -> None:

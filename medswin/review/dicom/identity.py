@@ -9,11 +9,10 @@ from medswin import __version__
 from medswin.prediction import Prediction
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import line
+from medswin.review.edited import is_edited
 
 WARNING = "RESEARCH USE ONLY, not for diagnosis"
 MAKER = "medswin"
-EDITED = "edited by a person"
-"""Key of a provenance whose label map was."""
 SCHEME = "99MEDSWIN"
 """Coding scheme of what no public one has a code for."""
 PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs",
@@ -31,12 +30,7 @@ _SERIES_NUMBER = 9100
 def described(what: str, prediction: Prediction) -> str:
     """SeriesDescription: the warning first, as a viewer may show no more of it."""
     model = prediction.provenance.get("model", "")
-    return line(f"{WARNING}: {'edited ' if edited(prediction) else ''}{what} {model}")
-
-
-def edited(prediction: Prediction) -> bool:
-    """Whether a person changed the label map."""
-    return bool(prediction.provenance.get(EDITED))
+    return line(f"{WARNING}: {'edited ' if is_edited(prediction) else ''}{what} {model}")
 
 
 def identify(dataset: Any, reference: Reference) -> None:
@@ -130,11 +124,13 @@ def _copied(header: Any, tag: str) -> Any:
         element = header[tag]
         if element.VR == "SQ":
             return element.value
-        text = str(element.value if element.value is not None else "")
-        if element.VR in ("DA", "TM", "AS", "DS", "CS", "DT"):
-            validate_value(element.VR, text, config.RAISE)
-        else:
-            text = "".join(one for one in text if one >= " " and one != "\x7f")
-        return text or None
+        several = element.value if element.VM > 1 else [element.value]
+        texts = ["" if value is None else str(value) for value in several]
+        for number, text in enumerate(texts):
+            if element.VR in ("DA", "TM", "AS", "DS", "CS", "DT"):
+                validate_value(element.VR, text, config.RAISE)
+            else:
+                texts[number] = "".join(one for one in text if one >= " " and one != "\x7f")
+        return (texts if len(texts) > 1 else texts[0]) if any(texts) else None
     except Exception:  # missing, or a value that cannot be decoded
         return None

@@ -12,6 +12,7 @@ from medswin.review.dicom import codes, identity, stand_in
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
 from medswin.review.dicom.uids import made_up
+from medswin.review.edited import EDITED_HEADLINE, REJECTED, is_edited
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import dice_words, verdict_words
 
@@ -119,12 +120,14 @@ def _scan(prediction: Prediction) -> Any:
             )
         ],
     )
-    texts = [f"{identity.WARNING}.", f"{words.headline}. {words.meaning} {words.advice}", *ood.reasons]
+    texts = [f"{identity.WARNING}.", *([EDITED_HEADLINE] if is_edited(prediction) else [])]
+    texts += [f"{words.headline}. {words.meaning} {words.advice}", *ood.reasons]
     texts += [f"{finding.grade}: {finding.message} {finding.repair}" for finding in prediction.findings]
     if ood.expected_dice is not None:
         texts.append(f"Expected Dice: {dice_words(ood.expected_dice)}")
-    texts += [f"The label map was {identity.EDITED}"] if identity.edited(prediction) else []
-    missing = [name for name, volume in prediction.volumes_ml.items() if volume == 0]
+    rejected = prediction.provenance.get(REJECTED, [])
+    missing = [name for name, volume in prediction.volumes_ml.items() if volume == 0 and name not in rejected]
+    texts += [f"Rejected by the reviewer, no volume: {', '.join(rejected)}"] if rejected else []
     texts += [f"Not found in this scan: {', '.join(missing)}"] if missing else []
     if prediction.region is not None:
         texts.append(f"Only a part of the scan was looked at, voxels {prediction.region}")

@@ -20,6 +20,7 @@ from medswin.review.dicom.contours import area, outlines
 from medswin.review.dicom.predecessor import Predecessor
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
+from medswin.review.edited import is_edited
 
 STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 NUMBER = 5
@@ -116,7 +117,7 @@ def _roi(label: Label, name: str, reference: Reference, prediction: Prediction) 
     made = _dataset()
     made.ROINumber, made.ReferencedFrameOfReferenceUID = label.value, reference.frame
     made.ROIName, made.ROIDescription = name, line(f"{identity.WARNING}. {label.name}", 1024)
-    made.ROIGenerationAlgorithm = "SEMIAUTOMATIC" if identity.edited(prediction) else "AUTOMATIC"
+    made.ROIGenerationAlgorithm = "SEMIAUTOMATIC" if is_edited(prediction) else "AUTOMATIC"
     return made
 
 

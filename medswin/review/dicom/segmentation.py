@@ -13,6 +13,7 @@ from medswin.review.dicom import codes, identity, rle, stand_in
 from medswin.review.dicom.predecessor import Predecessor, refer
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
+from medswin.review.edited import EDITED, is_edited
 
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 NUMBER = 1
@@ -55,7 +56,7 @@ def segmentation(
         instance_number=1,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label="SEGMENTATION",
-        content_description=line(f"{identity.WARNING}{f'; {identity.EDITED}' if identity.edited(prediction) else ''}"),
+        content_description=line(f"{identity.WARNING}{f'; {EDITED}' if is_edited(prediction) else ''}"),
         coding_schemes=[codes.scheme()] if _private(prediction) else None,
         **_equipment(prediction),
     )
@@ -91,7 +92,7 @@ def _segment(label: Label, name: str, prediction: Prediction) -> Any:
         segment_label=name,
         segmented_property_category=codes.concept(codes.category(label)),
         segmented_property_type=codes.concept(codes.structure(label)),
-        algorithm_type="SEMIAUTOMATIC" if identity.edited(prediction) else "AUTOMATIC",
+        algorithm_type="SEMIAUTOMATIC" if is_edited(prediction) else "AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             name=told["name"],
             version=told["version"],

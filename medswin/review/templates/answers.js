@@ -86,6 +86,7 @@ class Answers {
       this.told.textContent = `Not saved: ${error.message}.`;
       return;
     }
-    this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.`;
+    const late = this.unsaved ? " What you changed meanwhile is not in it: save again." : "";
+    this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.${late}`;
   }
 }

@@ -48,5 +48,6 @@ function save(blob, name) {
 // Three significant figures without an exponent: "1.90", "1230", "0".
 function significant(value) {
   if (!(value > 0)) return "0";
-  return value < 100 ? value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value)))) : String(Number(value.toPrecision(3)));
+  const [digits, exponent] = value.toExponential(2).split("e");  // rounded once: 9.996 is 1.00e+1
+  return Number(digits + "e" + exponent).toFixed(Math.max(0, 2 - Number(exponent)));
 }

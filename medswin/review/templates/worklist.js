@@ -41,8 +41,12 @@ bar.querySelector(".files").addEventListener("change", async (event) => {
   for (const file of event.target.files) {
     let review;
     try { review = JSON.parse(await file.text()); } catch { continue; }
-    const row = rows.find((one) => one.dataset.labels && one.dataset.labels === review?.labels_sha256);
+    const same = rows.filter(({ dataset }) => dataset.labels && dataset.labels === review?.labels_sha256);
+    const row = same.find(({ dataset }) => dataset.case === review.case) ?? same[0];  // two cases may have one label map
     if (!row || !Array.isArray(review.answers)) continue;
+    const finished = Date.parse(review.finished);
+    if (!(finished > (row.finished ?? -Infinity))) continue;  // the last review of a case counts
+    row.finished = finished;
     const count = (answer) => review.answers.filter((one) => one.answer === answer).length;
     const told = ["accept", "edit", "reject"].map((answer) => [count(answer), answer]).filter(([n]) => n);
     row.dataset.review = told.map(([n, answer]) => `${n} ${answer}`).join(", ");

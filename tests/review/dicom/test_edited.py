@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from studies import REJECTED, Study, make_case, picture
 
 from medswin.io.cases import read_case
+from medswin.prediction import OODResult
 from medswin.review.export import Exported
 
 
@@ -92,7 +95,7 @@ def test_volumes_are_those_of_the_edited_label_map(
     done = exported(case, "dicom-sr", "rtstruct", edited=path)
     report, outlines = map(pydicom.dcmread, done.files)
     texts = [element.value for element in report.iterall() if element.keyword == "TextValue"]
-    assert "The label map was edited by a person" in texts
+    assert any(text.startswith("Edited by a person") for text in texts)
     assert not any(text.startswith("Not found") for text in texts)  # the third structure was drawn in
     assert {roi.ROIGenerationAlgorithm for roi in outlines.StructureSetROISequence} == {"SEMIAUTOMATIC"}
     assert all("_edited_" in path.name for path in done.files)
@@ -170,6 +173,31 @@ def test_what_a_review_rejects_is_left_out(case: Path, tmp_path: Path, exported:
     done = exported(case, "nifti", edited=review(case, tmp_path, ("accept", "reject", "accept"), None))
     found = np.asarray(nibabel.load(done.files[0]).dataobj)
     np.testing.assert_array_equal(found, np.where(picture() == 2, 0, picture()))
+
+
+def pdf_words(document: bytes) -> str:
+    told = subprocess.run(["pdftotext", "-layout", "-", "-"], input=document, capture_output=True, check=True)
+    return told.stdout.decode()
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs pdftotext: apt-get install poppler-utils")
+def test_what_a_review_rejects_has_no_volume_and_is_not_said_to_be_missing(
+    study: Study, tmp_path: Path, exported: Callable[..., Exported]
+) -> None:
+    """Nor is a Dice expected of outlines that are no longer the model's."""
+    case = make_case(tmp_path / "predicted", study.folder, ood=OODResult("accept", expected_dice=(0.9, 0.8, 0.95)))
+    second = read_case(case).label_set.names[1]
+    path = review(case, tmp_path, ("accept", "reject", "accept"), None)
+    done = exported(case, "dicom-sr", "dicom-pdf", edited=path)
+    assert done.failed == ()
+    report, document = map(pydicom.dcmread, done.files)
+    texts = [element.value for element in report.iterall() if element.keyword == "TextValue"]
+    assert f"Rejected by the reviewer, no volume: {second}" in texts
+    assert not [text for text in texts if text.startswith("Not found") and second in text]
+    printed = pdf_words(document.EncapsulatedDocument)
+    assert "Edited by a person" in printed
+    assert "rejected by the reviewer: no volume" in printed
+    assert not [text for text in (*texts, printed) if "Expected Dice" in text]
 
 
 def test_a_review_of_another_label_map_is_refused(

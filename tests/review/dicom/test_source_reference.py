@@ -124,6 +124,14 @@ def test_objects_belong_to_the_study_and_nothing_else_names_the_patient(
     assert [word for word in ("Muster", NUMBER, BORN) for text in said if word in text] == []
 
 
+def test_what_a_scan_says_several_times_stays_a_list(tmp_path: Path, exported: Callable[..., Exported]) -> None:
+    study = make_study(tmp_path / "scan", OtherPatientIDs=["A", "B"], PatientID="x\\y")
+    done = exported(make_case(tmp_path / "predicted", study.folder), "dicom-seg", "dicom-sr")
+    assert done.failed == ()
+    for made in map(pydicom.dcmread, done.files):
+        assert (list(made.OtherPatientIDs), list(made.PatientID)) == (["A", "B"], ["x", "y"])
+
+
 def test_what_a_scan_lacks_or_says_wrongly_is_left_empty(tmp_path: Path, exported: Callable[..., Exported]) -> None:
     wrong = {"PatientBirthDate": "Muster", "PatientSex": "Muster", "StudyTime": "now", "PatientAge": "old"}
     lacking = dict.fromkeys(("PatientName", "StudyID", "AccessionNumber", "ReferringPhysicianName", "StudyDate"))
