@@ -64,7 +64,7 @@ def predict(
     from medswin.cli.review import tell
     from medswin.cli.status import batch_status, complain
     from medswin.inference import Predictor, predict_folder
-    from medswin.inference.schedule import in_processes
+    from medswin.inference.schedule import in_processes, in_turn
     from medswin.io.sources import Reading
 
     options = {
@@ -82,7 +82,8 @@ def predict(
             "memory_limit_gb": memory_limit / workers if memory_limit else None,
             "threads": max(threads // workers, 1) if threads else None,
         }
-        schedule = in_processes(partial(load_in_worker, model, each, is_logged()), workers) if workers > 1 else None
+        aside = in_processes(partial(load_in_worker, model, each, is_logged()), workers)
+        schedule = aside if workers > 1 else in_turn(predictor, aside)
         result = predict_folder(
             predictor,
             inputs,

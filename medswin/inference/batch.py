@@ -73,8 +73,7 @@ def predict_folder(
         reading: what is done to DICOM series: PET as SUV, tilted slices straightened.
         schedule: how the work is spread, see `medswin.inference.schedule`; one case after the other where None.
 
-    A case that ends the process itself, three times, is not begun again unless ``overwrite``: see
-    `medswin.inference.begun`.
+    Cases during which an earlier run ended, killed or crashed, come last, as one of them may be to blame.
 
     Raises:
         InputError: if there is no case, the box cannot be read, results would replace the scans, another run is writing
@@ -102,14 +101,12 @@ def predict_folder(
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
         begun = Begun(out)
         work = Work(out, part, overwrite, dict(records.manifest.last), begun)
-        cases, given_up = begun.sorted(sources.cases, again=overwrite)
-        run = (schedule or in_turn(predictor))(cases, work)
+        run = (schedule or in_turn(predictor))(sources.cases, work)
         outcomes: list[Outcome] = []
         try:
-            for one in chain(_untried(sources), given_up, _drawn(progress, cases, run)):
+            for one in chain(_untried(sources), _drawn(progress, sources.cases, run)):
                 outcomes.append(records.note(one))
-                if one not in given_up:
-                    begun.end(one.case)
+                begun.end(one.case, well=isinstance(one, CaseResult))
         finally:
             begun.interrupted()
         done = tuple(one for one in outcomes if isinstance(one, CaseResult))

@@ -31,14 +31,24 @@ TRIES = 2
 """How often a case is begun whose worker dies."""
 
 
-def in_turn(predictor: Predicts) -> Schedule:
+def in_turn(predictor: Predicts, elsewhere: Schedule | None = None) -> Schedule:
     """In this process: while the network runs on a case, the next one is read and the one before is written.
 
-    Large cases (`medswin.inference.work.LARGE_BYTES`) are alone in memory, and so are those that never ended in an
-    earlier run, one of which may end this process too.
+    Large cases (`medswin.inference.work.LARGE_BYTES`) are alone in memory. Those that never ended in an earlier run
+    come last, since one of them may end this process too, unless they are done elsewhere.
+
+    Args:
+        predictor: the model.
+        elsewhere: does the cases that never ended; they are done here, each alone, where None.
     """
 
     def run(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
+        doubtful = [source for source in sources if source.case in work.begun.before]
+        yield from here([source for source in sources if source not in doubtful], work)
+        if doubtful:
+            yield from (elsewhere or here)(doubtful, work)
+
+    def here(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
         behind: Behind[Source, Outcome] = Behind(failed)
 
         def alone(source: Source) -> bool:

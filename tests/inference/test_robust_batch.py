@@ -288,34 +288,42 @@ import sys
 sys.path.insert(0, {tests!r})
 from robust_fakes import deadly
 from medswin.inference import predict_folder
+from medswin.inference.schedule import in_processes, in_turn
 
-found = predict_folder(deadly(), sys.argv[1], sys.argv[2])
-print([case.case for case in found.done], [one.reason for one in found.failed])
+if __name__ == "__main__":
+    found = predict_folder(deadly(), sys.argv[1], sys.argv[2], schedule=in_turn(deadly(), in_processes(deadly, 1)))
+    print([case.case for case in found.done], [one.reason for one in found.failed])
 """
 
 
-def test_a_case_that_kills_the_process_is_done_last_and_given_up_the_third_time(tmp_path: Path) -> None:
-    """``b``, of three; the others may have been begun beside it, and are done at the third run at the latest."""
+def test_a_case_that_kills_the_process_is_done_elsewhere_in_the_next_run_and_told(tmp_path: Path) -> None:
+    """``b``, of three; the next run loses a process of its own to it, and says so, as does every run after it."""
     scans, out = write_scans(tmp_path / "scans", "abc"), tmp_path / "out"
     script = tmp_path / "deadly.py"
     script.write_text(DEADLY.format(tests=str(HERE)))
-
-    def run() -> tuple[int, str]:
-        words = [sys.executable, "-W", "ignore", str(script), str(scans), str(out)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout
-
+    words = [sys.executable, "-W", "ignore", str(script), str(scans), str(out)]
     begun = out / ".private" / "begun.json"
-    for times in (1, 2, 3):
-        assert run()[0] == -signal.SIGKILL
-        assert json.loads(begun.read_text())["b"] == times
-    assert json.loads(begun.read_text()) == {"b": 3}
-    assert (out / "a.json").exists()
-    assert (out / "c.json").exists()
-    status, said = run()
-    assert status == 0
-    assert "['a', 'c']" in said
-    assert "b.nii.gz: was begun 3 times" in said
+    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert "b" in json.loads(begun.read_text())["cases"]
+    for _ in range(2):
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert "'a'" in done.stdout
+        assert "'c'" in done.stdout
+        assert f"b.nii.gz: the process that worked on it was killed {TRIES} times" in done.stdout
+        assert json.loads(begun.read_text()) == {"cases": ["b"]}
+    assert [line["case"] for line in lines(out) if line["state"] == "failed"] == ["b"]  # told again, noted once
+
+
+def test_however_often_a_run_is_killed_no_case_is_given_up(tmp_path: Path) -> None:
+    scans, out = write_scans(tmp_path / "scans", "abc"), tmp_path / "out"
+    folder = out / ".private"
+    folder.mkdir(parents=True)
+    (folder / "begun.json").write_text('{"cases": ["a", "gone"]}')
+    assert [case.case for case in predict_folder(plain(), scans, out).done] == ["b", "c", "a"]
+    assert json.loads((folder / "begun.json").read_text()) == {"cases": ["gone"]}
+    for damaged in ("[", "{}", '{"cases": 3}', '{"a": 2}'):
+        (folder / "begun.json").write_text(damaged)
+        assert len(predict_folder(plain(), scans, out).done) == 3
 
 
 def test_a_run_that_is_stopped_in_good_order_blames_no_case(tmp_path: Path) -> None:

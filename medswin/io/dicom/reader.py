@@ -17,7 +17,7 @@ from medswin.errors import InputError
 from medswin.io.dicom.series import Series, find_series
 from medswin.io.dicom.volume import read_series
 from medswin.io.dicom.zipped import unpacked
-from medswin.io.nifti import SUFFIXES, read_nifti
+from medswin.io.images import IMAGE_SUFFIXES, read_image
 from medswin.io.scan import Scan
 
 _DICOM = (".zip", ".dcm", ".dicom", ".ima", "")
@@ -25,7 +25,7 @@ _KEY_BYTES = 32
 
 
 class MedswinReader(ImageReader):
-    """Reads a folder of one DICOM series, a zip of one, a multi-frame file, or NIfTI; several files become channels.
+    """Reads a folder of one DICOM series, a zip of one, a multi-frame file, NIfTI, MetaImage or NRRD; several files become channels.
 
     What cannot be read right is refused when `get_data` is called. To raise while a file is read would be no refusal:
     MONAI's ``LoadImage`` then tries its own readers, one of which may read the file wrong.
@@ -50,7 +50,7 @@ class MedswinReader(ImageReader):
 
     def verify_suffix(self, filename: Sequence[PathLike[str] | str] | PathLike[str] | str) -> bool:
         """Whether these are folders, or named like files that can be read."""
-        return all(path.is_dir() or _nifti(path) or path.suffix.lower() in _DICOM for path in _paths(filename))
+        return all(path.is_dir() or _image(path) or path.suffix.lower() in _DICOM for path in _paths(filename))
 
     def read(self, data: Sequence[PathLike[str] | str] | PathLike[str] | str) -> list[Scan | Exception]:
         """Read what `get_data` takes: of each file or folder its scan, or why there is none."""
@@ -86,7 +86,7 @@ class MedswinReader(ImageReader):
 
     def _tried(self, path: Path) -> Scan | Exception:
         try:
-            return read_nifti(path) if _nifti(path) else self._series(path)
+            return read_image(path) if _image(path) else self._series(path)
         except Exception as error:
             return error
 
@@ -114,5 +114,5 @@ def _paths(given: Sequence[PathLike[str] | str] | PathLike[str] | str) -> list[P
     return [Path(given)] if isinstance(given, str | PathLike) else [Path(one) for one in given]
 
 
-def _nifti(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES)
+def _image(path: Path) -> bool:
+    return path.name.lower().endswith(IMAGE_SUFFIXES)

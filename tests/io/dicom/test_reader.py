@@ -18,6 +18,7 @@ from traps import version
 from medswin.errors import InputError
 from medswin.io import read_nifti, write_image
 from medswin.io.dicom import MedswinReader, find_series, read_series
+from medswin.io.images import read_image
 
 SERIES = ("mr_hippocrop_a", "mr_hippocrop_b", "mr_t1post_oblique", "ct_body_jpeg2000")
 
@@ -43,6 +44,15 @@ def test_a_folder_is_read_as_by_read_series(data_dir: Path, name: str) -> None:
 def test_nifti_is_read_as_by_read_nifti(hippocampus_dir: Path) -> None:
     path = min((hippocampus_dir / "imagesTr").glob("*.nii.gz"))
     assert_same(loaded(path), read_nifti(path))
+
+
+def test_other_images_are_read_as_by_read_image(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    stored = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32))
+    stored.SetSpacing((1.0, 2.0, 3.0))
+    for name in ("a.mha", "a.nrrd"):
+        sitk.WriteImage(stored, tmp_path / name)
+        assert_same(loaded(tmp_path / name), read_image(tmp_path / name))
 
 
 def test_channels_of_a_nifti_file_come_first(tmp_path: Path) -> None:
