@@ -95,7 +95,7 @@ def predict_folder(
             reading=reading,
             zipped=inputs,
         )
-        _check_places(sources.cases, out)
+        _check_places(sources.cases, inputs, out)
         keep_origins(out, sources.origins)
         records = Records(out)
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
@@ -111,7 +111,7 @@ def predict_folder(
             begun.interrupted()
         done = tuple(one for one in outcomes if isinstance(one, CaseResult))
         bad = tuple(one for one in outcomes if isinstance(one, Failed))
-        bad += (*_damaged(sources, inputs), *records.end(done, bad))
+        bad += records.end(done, bad)
     return BatchResult(done, bad, sources.left_out)
 
 
@@ -129,14 +129,6 @@ def _untried(sources: Sources) -> Iterator[Outcome]:
         yield Failed(case, case, explain(error))
 
 
-def _damaged(sources: Sources, inputs: Path) -> Iterator[Failed]:
-    """Files that cannot be told to belong to any case."""
-    count = sources.passed_over.get("damaged", 0)
-    if count:
-        said = f"{inputs}: {count} DICOM file(s) are damaged, slices or whole series may be missing"
-        yield Failed("damaged files", str(inputs), f"{said}. Repair: export their series again")
-
-
 def _drawn(progress: Progress, cases: Sequence[Source], run: Iterator[Outcome]) -> Iterator[Outcome]:
     """The outcomes, each with a step of the progress bar; an error ends the run in good order."""
     try:
@@ -146,9 +138,9 @@ def _drawn(progress: Progress, cases: Sequence[Source], run: Iterator[Outcome]) 
         run.close()  # type: ignore[attr-defined]
 
 
-def _check_places(sources: Sequence[Source], out: Path) -> None:
-    """Results are named like the scans, so that they must not go where these are."""
-    folders = {path.parent for source in sources for path in source.files}
+def _check_places(sources: Sequence[Source], inputs: Path, out: Path) -> None:
+    """Results are named like the scans, so that they must not go where these are, nor be looked for again."""
+    folders = {inputs, *(path.parent for source in sources for path in source.files)}
     if any(out.samefile(folder) for folder in folders if folder.is_dir()):
         raise InputError(
             "results would replace the scans, which have the same names",

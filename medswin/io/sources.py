@@ -12,9 +12,11 @@ from medswin.errors import InputError
 from medswin.io.by_name import grouped_by_channel
 from medswin.io.datasets import read_unlabelled
 from medswin.io.dicom import unpacked
+from medswin.io.dicom.series import nothing, pseudonym
 from medswin.io.found import Sources, checked
-from medswin.io.images import find_images, has_images
+from medswin.io.images import IMAGE_SUFFIXES, find_images, has_images
 from medswin.io.layouts import Case
+from medswin.io.private import naming_key
 from medswin.io.reading import AS_IT_IS, Reading
 from medswin.io.selection import Rule
 from medswin.io.source import ImageSource, SeriesSource, Source, as_zipped
@@ -48,7 +50,7 @@ def find_sources(
 
     A ``.csv`` file is a table (`medswin.io.table.read_table`), a folder with a ``dataset.json`` a data set. Below
     any other folder DICOM series are looked for, beside the images that lie directly in it; of the series those are
-    chosen that fit the model's rules.
+    chosen that fit the model's rules. Images in the folders below are left out, and said to be.
 
     Args:
         inputs: what to look into.
@@ -66,7 +68,7 @@ def find_sources(
     unpacked = None if zipped is None or zipped == path else (path, zipped)
     try:
         found = _found(path, private, channels, rules, all_series)
-        if not found.cases and not found.failed:
+        if not (found.cases or found.failed):
             raise _nothing_fits(found, path)
     except InputError as error:
         raise InputError(error.what, where=as_zipped(str(error.where), unpacked), repair=error.repair) from (
@@ -86,17 +88,49 @@ def _found(path: Path, private: Path, channels: Sequence[str], rules: Sequence[R
     if (path / "dataset.json").is_file():
         cases = [case for case in read_unlabelled(path, private) if isinstance(case, Case)]
         return _images(cases, [], channels)
-    if is_dicom(path) or (path.is_dir() and not has_images(path)):
+    if is_dicom(path):
         return find_cases(path, private, channels, rules, all_series=all_series)
-    images = _images(*grouped_by_channel(find_images(path), channels), channels)
-    if not (path.is_dir() and any(part.is_dir() for part in path.iterdir())):
-        return images
-    try:
-        below = find_cases(path, private, channels, rules, all_series=all_series)
-    except InputError:
-        return images  # no DICOM
-    both = {name: getattr(images, name) + getattr(below, name) for name in ("cases", "failed", "left_out", "chosen")}
-    return replace(below, **both)
+    if not path.is_dir():
+        return _images(*grouped_by_channel(find_images(path), channels), channels)
+    here = find_images(path) if has_images(path) else []
+    images = _images(*grouped_by_channel(here, channels), channels) if here else Sources(())
+    series = find_cases(path, private, channels, rules, all_series=all_series)
+    elsewhere = _elsewhere(path, private)
+    if not (images.cases or images.failed or series.cases or series.failed or series.left_out):
+        raise _nothing(path, series, elsewhere)
+    names = {pseudonym("file", str(file.absolute()), naming_key(private)): file for file in elsewhere}
+    passed_over = Counter(series.passed_over) - Counter({"not DICOM": len(here) + len(elsewhere)})
+    return Sources(
+        images.cases + series.cases,
+        images.failed + series.failed,
+        series.left_out + tuple((name, _kind(file)) for name, file in names.items()),
+        series.chosen,
+        dict(passed_over),
+        series.origins | {name: {"files": [str(file.absolute())]} for name, file in names.items()},
+    )
+
+
+def _elsewhere(path: Path, private: Path) -> list[Path]:
+    """Images in the folders below one, which are no cases of it, and zips; but for results of ours."""
+    named = (file for file in path.rglob("*") if file.name.lower().endswith((*IMAGE_SUFFIXES, ".zip")))
+    hidden = (file for file in named if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    ours = (file for file in hidden if private.absolute() not in file.absolute().parents)
+    return sorted(file for file in ours if file.is_file() and (file.parent != path or file.suffix.lower() == ".zip"))
+
+
+def _kind(file: Path) -> str:
+    zipped = file.suffix.lower() == ".zip"
+    return "a zip in a folder: name it alone" if zipped else "an image in a folder below: name that folder"
+
+
+def _nothing(path: Path, series: Sources, elsewhere: Sequence[Path]) -> InputError:
+    if not elsewhere:
+        return nothing(path, series.passed_over)
+    return InputError(
+        f"no scan lies in it, but {len(elsewhere)} image(s) or zip(s) in the folders below do",
+        where=path,
+        repair="name the folder that holds them, or list them in a table (-i cases.csv)",
+    )
 
 
 def _images(cases: Sequence[Case], failed: Sequence[tuple[str, InputError]], channels: Sequence[str]) -> Sources:

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medswin.errors import InputError
-from medswin.io.dicom import Series, find_series
+from medswin.io.dicom import Series
+from medswin.io.dicom.series import pseudonym, search
 from medswin.io.found import Sources
 from medswin.io.private import naming_key, origin
 from medswin.io.selection import Rule
 from medswin.io.source import SeriesSource
+
+_LONE = "a slice alone, which is no volume"
+_BROKEN = "export their series again; .private/sources.json tells the folder by this name"
 
 
 def find_cases(
@@ -27,13 +31,13 @@ def find_cases(
         rules: one a channel; none where any series will do.
         all_series: take every series of a one-channel model, whatever the rules say.
 
-    Raises:
-        InputError: where there is no series.
+    Slices that are no volume are left out; a folder with files that cannot be read is a case that failed.
     """
-    tree, names = find_series(folder, naming_key(private)), tuple(channels)
+    key, names = naming_key(private), tuple(channels)
+    tree = search(folder, key)
     asked = [Rule()] if all_series and len(names) == 1 else list(rules) or [Rule() for _ in names]
     left_out = [(one.id, _objections(asked, one)) for one in tree.series]
-    left_out = [(name, why) for name, why in left_out if why]
+    left_out = [(name, why) for name, why in left_out if why] + [(one.id, _LONE) for one in tree.lone]
     fitting = [one for one in tree.series if one.id not in dict(left_out)]
     cases, failed = [], []
     studies: dict[str, list[Series]] = {}
@@ -45,8 +49,13 @@ def find_cases(
             cases.append(SeriesSource(case, case, _files(chosen), series=chosen, channels=names))
         except InputError as error:
             failed.append((case, error))
+    broken = {pseudonym("files", str(folder.absolute()), key): (folder, why) for folder, why in tree.broken.items()}
+    failed += [(name, InputError(why, where=name, repair=_BROKEN)) for name, (_, why) in broken.items()]
     told = [(one.id, one.summary) for case in cases for one in case.series]
-    origins = {one.id: origin([one]) for one in tree.series} | {name: origin(of) for name, of in studies.items()}
+    origins = {name: {"files": [str(folder.absolute())]} for name, (folder, _) in broken.items()}
+    origins |= {one.id: origin([one]) for one in (*tree.series, *tree.lone)} | {
+        name: origin(of) for name, of in studies.items()
+    }
     return Sources(tuple(cases), tuple(failed), tuple(left_out), tuple(told), dict(tree.passed_over), origins)
 
 

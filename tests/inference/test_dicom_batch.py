@@ -183,7 +183,54 @@ def test_files_that_are_damaged_beyond_telling_are_reported(tmp_path: Path, pred
         path.write_bytes(path.read_bytes()[:450])
     result = predict_folder(predictor, tmp_path / "tree", tmp_path / "out")
     assert len(result.done) == 1
-    assert ["8 DICOM file(s) are damaged" in one.reason for one in result.failed] == [True]
+    (broken,) = result.failed
+    assert "8 DICOM file(s) in it are damaged" in broken.reason
+    entries = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [one["state"] for one in entries if one["case"] == broken.case] == ["failed"]
+    kept = json.loads((tmp_path / "out" / ".private" / "sources.json").read_text())
+    assert kept[broken.case]["files"] == [str(tmp_path / "tree" / "b")]
+    assert "tree" not in broken.reason
+
+
+def test_what_is_no_case_of_a_tree_is_told(tmp_path: Path, predictor: Predictor) -> None:
+    """Images and zips in the folders below, slices alone, links, and folders that cannot be opened."""
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    series(tree / "a", block(), study=generate_uid())
+    (tree / "b").mkdir()
+    nibabel.save(nibabel.Nifti1Image(np.ones((6, 6, 6), np.float32), np.eye(4)), tree / "b" / "jane.nii.gz")
+    shutil.make_archive(str(tree / "c"), "zip", tree / "a")
+    series(tmp_path / "far", block(), study=generate_uid())
+    (tree / "linked").symlink_to(tmp_path / "far")
+    (tree / "a" / "loop").symlink_to(tree)
+    (tree / "one").mkdir()
+    series(tmp_path / "alone", block(), study=generate_uid())
+    shutil.copy(min((tmp_path / "alone").iterdir()), tree / "one")
+    result = predict_folder(predictor, tree, out)
+    assert (len(result.done), result.failed) == (2, ())
+    entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert sorted(one["reason"] for one in entries if one["state"] == "skipped") == [
+        "a slice alone, which is no volume", "a zip in a folder: name it alone",
+        "an image in a folder below: name that folder",
+    ]  # fmt: skip
+    assert b"jane" not in (out / "manifest.jsonl").read_bytes() + (out / "run.log").read_bytes()
+    shutil.rmtree(tree / "a")
+    (tree / "linked").unlink()
+    shutil.rmtree(tree / "one")
+    with pytest.raises(InputError, match=r"but 2 image\(s\) or zip\(s\) in the folders below"):
+        predict_folder(predictor, tree, tmp_path / "other")
+
+
+def test_series_beside_images_are_cases(tmp_path: Path, predictor: Predictor) -> None:
+    series(tmp_path / "scans", block(), study=generate_uid())
+    image = np.random.default_rng(0).normal(size=(6, 6, 6)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / "scans" / "x.nii.gz")
+    assert len(predict_folder(predictor, tmp_path / "scans", tmp_path / "out").done) == 2
+
+
+def test_results_do_not_go_into_the_tree_that_is_searched(tmp_path: Path, predictor: Predictor) -> None:
+    series(tmp_path / "tree" / "a", block(), study=generate_uid())
+    with pytest.raises(InputError, match="results would replace the scans"):
+        predict_folder(predictor, tmp_path / "tree", tmp_path / "tree")
 
 
 @pytest.mark.parametrize("out", ["absolute", "relative"])

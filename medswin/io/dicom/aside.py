@@ -21,9 +21,10 @@ def set_aside(file: Tags, frame: Tags | None = None) -> str:
         frame: of which frame the kind counts; the file's own kind where None.
     """
     stored = str(file.get("SOPClassUID") or "")
+    said = {stored, str(file.get("MediaStorageSOPClassUID") or "")} - {""}
     kinds = {str(kind).upper() for kind in listed(frame or file, "ImageType")}
     if not file.get("Rows") or not file.get("Columns"):
-        return "damaged" if stored in IMAGES + MULTI_FRAME else "no image"
+        return "damaged" if not said or said & {*IMAGES, *MULTI_FRAME} else "no image"
     if file.get("Modality") not in MODALITIES:
         return "of another modality"
     if stored.startswith(SECONDARY_CAPTURE) or "SECONDARY CAPTURE" in kinds:

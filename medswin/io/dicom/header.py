@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,11 +27,16 @@ REPEATS = (
 )  # fmt: skip
 """What also tells volumes apart where slices lie at the same places; so do the dimensions that a frame counts."""
 TAGS = (
-    "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesDescription", "Rows",
-    "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", *TIMES, *REPEATS, *MEANING,
-    "SharedFunctionalGroupsSequence", FRAMES,
+    "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesNumber",
+    "Modality", "SeriesDescription", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+    *TIMES, *REPEATS, *MEANING, "SharedFunctionalGroupsSequence", FRAMES,
 )  # fmt: skip
+EMPTY = "empty"
+"""A file that does not say what it was: cut to nothing, or never written."""
+_PREAMBLE, _HEAD = 132, 4096  # bytes
+_BEGINNINGS = (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x12\0", b"\x08\0\x16\0")
+"""Tags that a data set begins with, as they are stored."""
 SKEW = 1e-2  # by which the directions of rows and columns may miss the right angle and the length of one
 
 
@@ -64,8 +70,9 @@ class Header:
         frame: its number in a multi-frame file, from 0; None for a file of one slice.
         patient: PatientID; may be empty.
         study: StudyInstanceUID; may be empty.
-        series: SeriesInstanceUID; where it is empty, the folder below the one that was searched.
+        series: SeriesInstanceUID; where it is empty, the folder below the one that was searched and SeriesNumber.
         has_uid: whether it was not.
+        space: FrameOfReferenceUID; may be empty.
         modality: of `medswin.io.dicom.aside.MODALITIES`.
         description: of the series.
         size: columns and rows.
@@ -74,7 +81,7 @@ class Header:
         compressed: whether its pixels are.
         plain: where its pixels lie, if they lie in the file as they are.
         meaning: of its stored values.
-        times, repeats: values of `TIMES` and `REPEATS`, empty for what is missing.
+        times, repeats: values of `TIMES` and `REPEATS`, empty for what is missing; times that are numbers as such.
     """
 
     path: Path
@@ -83,6 +90,7 @@ class Header:
     study: str
     series: str
     has_uid: bool
+    space: str
     modality: str
     description: str
     size: tuple[int, int]
@@ -95,19 +103,31 @@ class Header:
     repeats: tuple[str, ...]
 
 
-def read_headers(path: Path) -> Iterator[tuple[Path, Header | str]]:
+def read_headers(path: Path) -> Iterator[tuple[Path, Header | str | OSError]]:
     """Each slice of a file or of a tree of them, in the order of their names, or what it is where it is no slice.
 
-    To be called within `silenced`.
+    Links are followed, each folder once. Of a folder that cannot be opened comes the error. To be called within
+    `silenced`.
     """
     if path.is_file():
         yield from ((path, found) for found in _headers(path, Path(path.name)))
         return
-    for file in sorted(path.rglob("*")):
-        below = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in below.parts)
-        if file.is_file() and file.name != "DICOMDIR" and not hidden:
-            yield from ((file, found) for found in _headers(file, below))
+    closed: list[OSError] = []
+    for file in sorted(_files(path, closed)):
+        yield from ((file, found) for found in _headers(file, file.relative_to(path)))
+    yield from ((Path(error.filename), error) for error in closed)
+
+
+def _files(path: Path, closed: list[OSError]) -> Iterator[Path]:
+    """The files of a tree but for hidden ones and ``DICOMDIR``; folders that cannot be opened go into ``closed``."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, onerror=closed.append, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = () if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:
+            files = (Path(folder, name) for name in names if not name.startswith(".") and name != "DICOMDIR")
+            yield from (file for file in files if file.is_file())
+        seen.add(real)
 
 
 def _headers(path: Path, below: Path) -> list[Header | str]:
@@ -125,9 +145,18 @@ def _headers(path: Path, below: Path) -> list[Header | str]:
                 return [why or _header(tags, tags, None, path, below, plain)]
             return list(_frames(tags, path, below, plain))
     except pydicom.errors.InvalidDicomError:
-        return ["not DICOM"]
+        return [_nameless(path)]
     except Exception:  # whatever a damaged file makes of the reader
         return ["damaged"]
+
+
+def _nameless(path: Path) -> str:
+    """What a file is that does not begin as DICOM files do."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if len(head) < _PREAMBLE or not any(head):
+        return EMPTY
+    return "damaged" if head[:4] in _BEGINNINGS else "not DICOM"  # as it begins where its preamble is lost
 
 
 @cache
@@ -148,15 +177,19 @@ def _frames(file: dict[str, Any], path: Path, below: Path, plain: Plain | None) 
 def _header(
     file: dict[str, Any], tags: Tags, frame: int | None, path: Path, below: Path, plain: Plain | None
 ) -> Header:
-    times, repeats = (tuple(" ".join(map(str, listed(tags, tag))) for tag in names) for names in (TIMES, REPEATS))
+    times, repeats = (
+        tuple(" ".join(map(form, listed(tags, tag))) for tag in names)
+        for names, form in ((TIMES, _plain), (REPEATS, str))
+    )
     counted = tuple(map(str, listed(tags, "DimensionIndexValues")))
     return Header(
         path=path,
         frame=frame,
         patient=str(file.get("PatientID") or "").strip(),
         study=str(file.get("StudyInstanceUID") or ""),
-        series=str(file.get("SeriesInstanceUID") or below.parent),
+        series=str(file.get("SeriesInstanceUID") or f"{below.parent} {file.get('SeriesNumber') or ''}"),
         has_uid=bool(file.get("SeriesInstanceUID")),
+        space=str(file.get("FrameOfReferenceUID") or ""),
         modality=str(file["Modality"]),
         description=str(file.get("SeriesDescription") or ""),
         size=(int(file["Columns"]), int(file["Rows"])),
@@ -168,6 +201,14 @@ def _header(
         times=times,
         repeats=(*repeats, *counted),
     )
+
+
+def _plain(value: Any) -> str:
+    """A value as text: of a number always the same, however it is written."""
+    try:
+        return f"{float(value):.9g}"
+    except (TypeError, ValueError):
+        return str(value).strip()
 
 
 def _place(tags: Tags) -> Place | None:

@@ -25,7 +25,9 @@ _KEY_BYTES = 32
 
 
 class MedswinReader(ImageReader):
-    """Reads a folder of one DICOM series, a zip of one, a multi-frame file, NIfTI, MetaImage or NRRD; several files become channels.
+    """Reads a folder of one DICOM series, a zip of one, a multi-frame file, NIfTI, MetaImage or NRRD.
+
+    Several files become channels.
 
     What cannot be read right is refused when `get_data` is called. To raise while a file is read would be no refusal:
     MONAI's ``LoadImage`` then tries its own readers, one of which may read the file wrong.

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.dicom.grouping import SAME_MM, along, volumes
-from medswin.io.dicom.header import Header, read_headers
+from medswin.io.dicom.grouping import SAME_MM, along, halves, volumes
+from medswin.io.dicom.header import EMPTY, Header, read_headers
 from medswin.io.dicom.silence import silenced
 from medswin.io.dicom.zipped import is_zip
 from medswin.io.files import read_bytes, sha256
 from medswin.io.grid import Triple, sizes
 
 PLANES = ("sagittal", "coronal", "axial")
+_PARTS = {
+    "between": Finding(
+        "torn",
+        "refuse",
+        "its slices lie evenly between others of the series, of another time, pixel spacing, direction or frame of "
+        "reference",
+        "export the series again, as one volume",
+    ),
+    "behind": Finding(
+        "goes-on",
+        "warn",
+        "Other slices of the series go on where it ends, of another time, pixel spacing or frame of reference.",
+        "see whether they are one volume; if so, export the series again",
+    ),
+}
+"""What is said of parts of a series that may be one volume, see `halves`."""
 IN_PLANE = 0.8  # least cosine between the normal and an axis of the body for a plane to have its name; as in GDCM
 
 
@@ -92,10 +108,14 @@ class Tree:
     Attributes:
         series: sorted by their names.
         passed_over: how many files, or frames of files, were left out, by what they are.
+        lone: slices that are no volume.
+        broken: what is wrong in folders whose files, or some of which, cannot be read.
     """
 
     series: tuple[Series, ...]
     passed_over: dict[str, int]
+    lone: tuple[Series, ...] = ()
+    broken: dict[Path, str] = field(default_factory=dict)
 
 
 def find_series(path: Path | str, key: bytes) -> Tree:
@@ -113,30 +133,52 @@ def find_series(path: Path | str, key: bytes) -> Tree:
         InputError: if there is no such path, it is a zip, or no series is in it; the error counts what there is
             instead.
     """
+    tree = search(path, key)
+    if not tree.series:
+        raise nothing(path, tree.passed_over)
+    return tree
+
+
+def search(path: Path | str, key: bytes) -> Tree:
+    """As `find_series`, but that there is no series is no error."""
     path = Path(path)
     if not path.exists():
         raise InputError("no such folder or file", where=path, repair="check the path")
     if is_zip(path):
         raise InputError("is a zip", where=path, repair="unpack it, or open it with medswin.io.dicom.unpacked")
     headers: list[Header] = []
-    others, damaged = Counter[str](), Counter[Path]()
+    others, broken = Counter[str](), dict[Path, str]()
+    damaged, empty = Counter[Path](), list[Path]()
     with silenced():
         for file, found in read_headers(path):
             if isinstance(found, Header):
                 headers.append(found)
+            elif isinstance(found, OSError):
+                broken[file] = f"it cannot be opened ({found.strerror})"
+            elif found == EMPTY:
+                empty.append(file)
             else:
                 others[found] += 1
                 damaged[file.parent] += found == "damaged"
+    endings = {(header.path.parent, header.path.suffix) for header in headers}
+    for file in empty:  # what is named like the slices beside it was one
+        was_slice = (file.parent, file.suffix) in endings
+        others["damaged" if was_slice else "not DICOM"] += 1
+        damaged[file.parent] += was_slice
+    for folder, count in damaged.items():
+        if count:
+            broken[folder] = f"{count} DICOM file(s) in it are damaged, slices or whole series may be missing"
     parts = volumes(headers)
-    series = [part for part in parts if len(part) > 1]
-    if len(series) < len(parts):
-        others["lone slices"] = len(parts) - len(series)
-    if not series:
-        raise _nothing(path, others)
-    return Tree(tuple(sorted(_named(series, key, damaged), key=lambda one: one.id)), dict(others))
+    series, lone = ([part for part in parts if (len(part) > 1) is several] for several in (True, False))
+    if lone:
+        others["lone slices"] = len(lone)
+    named = sorted(_named(series, key, damaged), key=lambda one: one.id)
+    slices = tuple(replace(one, id=one.id.replace("series", "slice", 1)) for one in _named(lone, key, damaged))
+    return Tree(tuple(named), dict(others), slices, broken)
 
 
-def _nothing(path: Path, others: Counter[str]) -> InputError:
+def nothing(path: Path | str, others: Mapping[str, int]) -> InputError:
+    """That no series is in a tree, and what is instead."""
     seen = ", ".join(f"{count} {what}" for what, count in sorted(others.items())) or "no files"
     what = f"no NIfTI file, and no DICOM series of CT, MR, PT or NM: {seen}"
     return InputError(what, where=path, repair="name another folder")
@@ -147,12 +189,12 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
     for group in groups:
         first = group[0]
         told = first.series if first.has_uid else sha256(read_bytes(first.path))  # or all such would have one name
-        name, study = (_pseudonym(what, uid, key) for what, uid in (("series", told), ("study", first.study)))
+        name, study = (pseudonym(what, uid, key) for what, uid in (("series", told), ("study", first.study)))
         bad = sum(damaged[folder] for folder in {header.path.parent for header in group})
-        said = f"{bad} damaged file(s) lie beside its slices: its first or last slice may be missing."
-        findings = (Finding("damaged-files", "warn", said, "export the series again"),) if bad else ()
+        how = {halves(group, other) for other in groups if other is not group}
         study = study if first.study else name
-        person = _pseudonym("person", first.patient, key) if first.patient else study
+        person = pseudonym("person", first.patient, key) if first.patient else study
+        findings = (*_beside(bad), *(_PARTS[one] for one in ("between", "behind") if one in how))
         found.append(Series(name, study, first.modality, first.description, tuple(group), findings, person))
     counts, seen = Counter(series.id for series in found), Counter[str]()
     for i, series in enumerate(found):
@@ -163,5 +205,11 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
     return found
 
 
-def _pseudonym(what: str, uid: str, key: bytes) -> str:
+def _beside(damaged: int) -> tuple[Finding, ...]:
+    said = f"{damaged} damaged file(s) lie beside its slices: its first or last slice may be missing."
+    return (Finding("damaged-files", "warn", said, "export the series again"),) if damaged else ()
+
+
+def pseudonym(what: str, uid: str, key: bytes) -> str:
+    """A name that tells nothing of what it stands for, to nobody without the key."""
     return f"{what}-{hmac.new(key, uid.encode(), 'sha256').hexdigest()[:12]}"

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medswin.errors import InputError
-from medswin.io.dicom.grouping import SAME_MM, along
+from medswin.io.dicom.grouping import SAME_MM, UNEVEN, along
 from medswin.io.dicom.header import Place
 from medswin.io.dicom.series import Series
 from medswin.io.grid import sizes
 from medswin.io.header import MAX_VOXELS
 
-UNEVEN = 0.02  # share of the distance of slices by which one may differ
 OFF_LINE = 0.25  # share of the smallest voxel side by which a slice may miss the line through the first and the last
 TILT_DEGREES = 0.5  # between the normal and that line
 MAX_TILT_DEGREES = 45.0  # that are resampled on request; gantries tilt by up to 30

@@ -33,6 +33,10 @@ _WAYS: dict[str, tuple[Way, ...]] = {
 _CONVERTED = ("UnassignedPerFrameConvertedAttributesSequence", "UnassignedSharedConvertedAttributesSequence")
 
 
+_ABOUT = ("TransferSyntaxUID", "MediaStorageSOPClassUID")
+"""What the head of a file says of it."""
+
+
 class Tags(Protocol):
     """The values `known` of a dataset, a dataset of pydicom, or a `Frame` of one."""
 
@@ -64,9 +68,9 @@ class Frame:
 def known(dataset: Any, names: Mapping[Any, str]) -> dict[str, Any]:
     """The values of a dataset by the names of their tags, each looked up once, as that is what takes the time.
 
-    ``"?"`` stands for what is no number but should be; ``TransferSyntaxUID`` is among them.
+    ``"?"`` stands for what is no number but should be; those of `_ABOUT` are among them.
     """
-    found = {"TransferSyntaxUID": dataset.file_meta.get("TransferSyntaxUID")}
+    found = {tag: dataset.file_meta.get(tag) for tag in _ABOUT}
     for tag in dataset.keys() & names.keys():
         try:
             found[names[tag]] = dataset[tag].value

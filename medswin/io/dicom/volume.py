@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.findings import Finding
-from medswin.io.dicom.grouping import SAME_MM
+from medswin.io.dicom.grouping import SAME_MM, UNEVEN
 from medswin.io.dicom.pixels import Files, Pixels, read_pixels
 from medswin.io.dicom.series import Series
 from medswin.io.dicom.silence import silenced
-from medswin.io.dicom.stack import UNEVEN, Stack, stacked
+from medswin.io.dicom.stack import Stack, stacked
 from medswin.io.dicom.suv import suv_factor
 from medswin.io.dicom.tilt import straightened
 from medswin.io.grid import Grid, sizes
@@ -43,11 +43,15 @@ def read_series(series: Series, *, resample_tilt: bool = False, suv: bool = Fals
 
     Raises:
         InputError: for slices without position, orientation or spacing, at uneven distances, missing, tilted against
-            their normal, off the line or in two versions at one place, for more than `medswin.io.header.MAX_VOXELS`
+            their normal, off the line or in two versions at one place, for one of two
+            halves of a volume, for more than `medswin.io.header.MAX_VOXELS`
             or than fit into memory, for pixels that are damaged, cut short, compressed in a way that no installed
             library reads, or valued by a table, and for PET that cannot be scaled. It names the series by its
             `Series.id`, and says nothing that the files say of a person.
     """
+    for finding in series.findings:
+        if finding.grade == "refuse":
+            raise InputError(finding.message, where=series.id, repair=finding.repair)
     factor = suv_factor(series) if suv else 1.0
     stack = stacked(series, tilted=resample_tilt)
     try:

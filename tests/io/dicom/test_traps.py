@@ -156,6 +156,65 @@ def test_half_of_one_time_point_and_half_of_another_are_no_volume(plant: Callabl
         assert_in_place(scan, truth, whole=False)
 
 
+@pytest.mark.parametrize("times", [("4.6", "4.60"), (4.602, 4.603), (90, 90.4)])
+def test_a_time_that_is_noted_slice_by_slice_tears_no_volume(plant: Callable, truth: Truth, times: tuple) -> None:
+    (series,) = find_series(plant(lambda d, i: setattr(d, "EchoTime", times[i % 2])), b"key").series
+    assert_in_place(read_series(series), truth)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, i: setattr(d, "TemporalPositionIdentifier", (1, None)[i % 2]),
+        lambda d, i: setattr(d, "FrameOfReferenceUID", f"1.2.{i % 2}"),
+        lambda d, i: setattr(d, "PixelSpacing", [d.PixelSpacing[0] * (1, 1.004)[i % 2], d.PixelSpacing[1]]),
+    ],
+)
+def test_halves_of_a_volume_are_refused(plant: Callable, change: Callable) -> None:
+    for series in find_series(plant(change), b"key").series:
+        with pytest.raises(InputError, match="its slices lie evenly between others of the series"):
+            read_series(series)
+
+
+def test_a_volume_that_goes_on_says_so(plant: Callable) -> None:
+    found = find_series(plant(lambda d, i: setattr(d, "EchoTime", 10 if i < 9 else 90)), b"key").series
+    assert [len(one.slices) for one in found] == [9, 3]
+    assert [[finding.code for finding in read_series(one).findings][:1] for one in found] == [["goes-on"], ["goes-on"]]
+
+
+@pytest.mark.parametrize("uid", [True, False])
+def test_two_patients_are_two_volumes(plant: Callable, uid: bool) -> None:
+    def change(d: Any, i: int) -> None:
+        d.PatientID, d.StudyInstanceUID = f"P{i % 2}", f"1.2.{i % 2}"
+        if not uid:
+            d.SeriesInstanceUID = ""
+
+    found = find_series(plant(change), b"key").series
+    assert [len(one.slices) for one in found] == [6, 6]
+    assert len({one.id for one in found}) == 2
+    assert len({one.person for one in found}) == 2
+
+
+@pytest.mark.parametrize("left", [0, 100, 140, 300, 800, "nul", "preamble"])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_end_that_is_lost_is_told(plant: Callable, left: int | str, named: bool) -> None:
+    """The last slice is empty, cut short within its head, never written, or without its preamble."""
+
+    def change(d: Any, i: int) -> None:
+        if not named:
+            d.file_meta.MediaStorageSOPClassUID, d.SOPClassUID = d.SOPClassUID, ""
+
+    folder = plant(change)
+    last = find_series(folder, b"key").series[0].slices[-1].path
+    whole = last.read_bytes()
+    kept = {"nul": bytes(len(whole)), "preamble": whole[132:]}
+    last.write_bytes(whole[:left] if isinstance(left, int) else kept[left])
+    tree = find_series(folder, b"key")
+    assert len(tree.series[0].slices) == 11
+    assert [finding.code for finding in tree.series[0].findings] == ["damaged-files"]
+    assert tree.broken == {folder: "1 DICOM file(s) in it are damaged, slices or whole series may be missing"}
+
+
 def test_time_points_come_in_their_order_whatever_the_files_are_called(plant: Callable) -> None:
     """Ten is after nine."""
     change = traps.at_two_times("TemporalPositionIdentifier", (10, 9))
