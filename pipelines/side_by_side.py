@@ -34,13 +34,18 @@ def record(results: Path, rows: Sequence[str], row: dict[str, Any]) -> None:
     """Print a row, and put it in its place among those in a file."""
     old = {one["row"]: one for one in read_json(results)["rows"]} if results.exists() else {}
     old[row["row"]] = row
-    row["machine"] = f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
+    row["machine"] = machine()
     write_json(results, {"rows": [old[name] for name in dict.fromkeys([*rows, *old]) if name in old]})
     print(row["row"])
     for entry in row["contenders"]:
         ratio = "{:.2f} ({:.2f} to {:.2f}) times as long".format(*entry["ratio"]) if "ratio" in entry else ""
         ratio += f", differs by {entry['differs']}" if "differs" in entry else ""
         print(f"  {entry['who']:<26} {entry['seconds']:8.4g} s  {entry['peak_gb']:5.2f} GB  {ratio}", flush=True)
+
+
+def machine() -> str:
+    """What it ran on."""
+    return f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
 
 
 def in_turns(name: str, contenders: Contenders, pairs: int, *, compare: bool) -> dict[str, Any]:
