@@ -21,6 +21,7 @@ _LOSSLESS = {f"1.2.840.10008.1.2.4.{n}" for n in (57, 70)}
 _EXTENDED = {"1.2.840.10008.1.2.4.51"}
 _OURS = _J2K | _JPEG_LS | _LOSSLESS | _EXTENDED
 _MARKED = _OURS | {"1.2.840.10008.1.2.4.50"}  # begin and end with a marker
+_LOSSY = _EXTENDED | {f"1.2.840.10008.1.2.4.{n}" for n in (50, 81, 91, 203)}  # at least they may be
 _END = b"\xff\xd9"
 _J2K_START = b"\xff\x4f\xff\x51"  # and the size
 _SIZES = {*range(0xFFC0, 0xFFD0), 0xFFF7} - {0xFFC4, 0xFFC8, 0xFFCC}  # JPEG markers of a frame's size; 0xFFF7: JPEG-LS
@@ -93,7 +94,7 @@ def decode(dataset: Any, frame: bytes, uid: str) -> NDArray[Any]:
     for decoder in decoders:
         with suppress(RuntimeError):
             stored: NDArray[Any] = decoder.as_array(encapsulate([frame]), index=0, raw=True, **options)[0]
-            return stored
+            return _signed(stored, dataset, lossy=uid in _LOSSY)
     raise RuntimeError("none of the libraries reads it")
 
 
@@ -135,6 +136,17 @@ def _ours(uid: str) -> Any:
     decoder = Decoder(UID(uid))
     decoder.add_plugin("imagecodecs", (__name__, "decode_frame"))
     return decoder
+
+
+def _signed(stored: NDArray[Any], dataset: Any, *, lossy: bool) -> NDArray[Any]:
+    """Values whose sign stands in the highest of the bits stored, below others of their container that hold anything.
+
+    What lossy compression did to a value may need a bit more than those stored. So it is left as it is where one is
+    negative, as the sign was then extended before.
+    """
+    unused = 8 * stored.dtype.itemsize - int(dataset.get("BitsStored") or 0)
+    sign = dataset.get("PixelRepresentation") == 1 and 0 < unused < 8 * stored.dtype.itemsize
+    return (stored << unused) >> unused if sign and not (lossy and stored.min() < 0) else stored
 
 
 def _whole(frame: bytes, dataset: Any) -> bool:

@@ -145,6 +145,34 @@ def test_signed_values_written_as_unsigned_in_the_codestream(ct: list, write: Ca
     np.testing.assert_array_equal(read_series(series).image.as_tensor().numpy()[0], stored.T)
 
 
+@pytest.mark.parametrize("name", ["RLE", "JPEG 2000", "HTJ2K", "JPEG-LS", "JPEG lossless SV1", "lossy JPEG 2000"])
+def test_a_sign_in_twelve_bits_that_was_not_extended(ct: list, write: Callable, name: str) -> None:
+    """The bits above it are zeros, in a codestream of 16 bits."""
+    stored = np.stack([d.pixel_array.astype(np.int16) - 1500 for d in ct])
+    for d, plane in zip(ct, stored, strict=True):
+        d.PixelRepresentation, d.RescaleIntercept = 0, 0
+        set_pixels(d, plane.view("u2") & 0xFFF)
+        compress(d, LOSSLESS[name.removeprefix("lossy ")])
+        d.PixelRepresentation = 1
+        if name.startswith("lossy"):  # a syntax that may be, of a stream that is not
+            d.file_meta.TransferSyntaxUID = uid.JPEG2000
+    assert stored.min() < 0
+    (series,) = find_series(write(ct), b"key").series
+    np.testing.assert_array_equal(read_series(series).image.as_tensor().numpy()[0], stored.T)
+
+
+def test_lossy_values_beyond_the_bits_stored_do_not_turn_their_sign(ct: list, write: Callable) -> None:
+    stored = np.stack([d.pixel_array.astype(np.int16) - 1500 for d in ct])
+    stored[:, 5:9, 5:9] = 2050
+    for d, plane in zip(ct, stored, strict=True):
+        d.PixelRepresentation, d.RescaleIntercept = 1, 0
+        set_pixels(d, plane)
+        d.PixelData, d["PixelData"].VR = encapsulate([ENCODERS[uid.JPEG2000](plane, level=0)]), "OB"
+        d.file_meta.TransferSyntaxUID = uid.JPEG2000
+    (series,) = find_series(write(ct), b"key").series
+    np.testing.assert_array_equal(read_series(series).image.as_tensor().numpy()[0], stored.T)
+
+
 def half(raw: bytes) -> bytes:
     return raw[: len(raw) // 2]
 
