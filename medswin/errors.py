@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class MedswinError(Exception):
@@ -42,6 +45,11 @@ class WeightsError(MedswinError, ValueError):
 
 class TrainingError(MedswinError, RuntimeError):
     """Training cannot go on: a loss that is not finite, or a run that does not fit its checkpoint."""
+
+
+def visible(text: str) -> str:
+    """Text whose control characters are shown, as ``\\x1b``: those in the name of a file could steer a terminal."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def explain(error: Exception, where: Path | None = None) -> str:

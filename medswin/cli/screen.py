@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from medswin.errors import visible
 from medswin.findings import Finding
 from medswin.prediction import OODResult
 
@@ -45,22 +46,22 @@ class Outcome(Protocol):
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int = 0) -> None:
     """Print a table; its last ``numbers`` columns are numbers and stand on the right."""
-    sheet = Table(title=title, title_justify="left", title_style="bold")
+    sheet = Table(title=_plain(title), title_justify="left", title_style="bold")
     for index, name in enumerate(columns):
-        sheet.add_column(name, overflow="fold", justify="right" if index >= len(columns) - numbers else "left")
+        sheet.add_column(_plain(name), overflow="fold", justify="right" if index >= len(columns) - numbers else "left")
     for row in rows:
-        sheet.add_row(*row)
+        sheet.add_row(*map(_plain, row))
     Console().print(sheet)
 
 
 def line(text: str) -> None:
     """Print one line of plain text to stdout, never wrapped or coloured, so that paths can be copied."""
-    Console().print(Text(text), soft_wrap=True)
+    Console().print(_plain(text), soft_wrap=True)
 
 
 def prose(text: str) -> None:
     """Print a sentence, wrapped to the width of the terminal."""
-    Console().print(Text(text))
+    Console().print(_plain(text))
 
 
 def outcomes(title: str, cases: Sequence[Outcome]) -> None:
@@ -71,7 +72,7 @@ def outcomes(title: str, cases: Sequence[Outcome]) -> None:
         names = []
     rows: list[list[str | Text]] = [
         [
-            Text(case.case),
+            visible(case.case),
             Text(case.ood.verdict, style=COLOURS[case.ood.verdict]),
             figure(case.ood.p_value),
             *(figure(case.volumes_ml.get(name, math.nan)) for name in names),
@@ -81,7 +82,7 @@ def outcomes(title: str, cases: Sequence[Outcome]) -> None:
     table(title, ["case", "verdict", "p", *(f"{name} (ml)" for name in names)], rows, numbers=1 + len(names))
     for case in shown:
         for words in remarks(case):
-            line(f"{case.case}: {words}")
+            line(f"{visible(case.case)}: {words}")
     if len(cases) > len(shown):
         line(f"and {len(cases) - len(shown)} more")
 
@@ -118,4 +119,10 @@ class Rate(ProgressColumn):
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Print what is what, or what was written where, one per line and whole, so that it can be copied."""
     for what, value in pairs:
-        line(f"{what:<14} {value}")
+        line(f"{what:<14} {visible(str(value))}")
+
+
+def _plain(text: str | Text) -> Text:
+    """Without the markup of rich, and with control characters shown rather than sent; lines stay lines."""
+    words, style = (text.plain, text.style) if isinstance(text, Text) else (text, "")
+    return Text("\n".join(map(visible, words.split("\n"))), style)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from medswin.errors import visible
+
 DONE, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 
 
@@ -16,8 +18,8 @@ def batch_status(done: int, failed: int) -> int:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr, never wrapped to the width of the terminal."""
-    sys.stderr.write(f"medswin: {text}\n")
+    """Write one line to stderr, never wrapped to the width of the terminal; control characters are shown, not sent."""
+    sys.stderr.write(f"medswin: {visible(text)}\n")
 
 
 def check_output(out: Path, example: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from medswin.io.cells import csv_text
 from medswin.io.files import write_bytes
 from medswin.prediction import OODResult
 
@@ -20,11 +19,9 @@ def write_scores(path: Path, results: Mapping[str, OODResult]) -> None:
         InputError: if it cannot be written.
     """
     parts = list(dict.fromkeys(name for ood in results.values() for name in ood.parts))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*COLUMNS, *(f"score {name}" for name in parts), "reasons"])
+    rows: list[list[object]] = [[*COLUMNS, *(f"score {name}" for name in parts), "reasons"]]
     for case, ood in results.items():
         dice = ood.expected_dice or ("", "", "")
         scores = (ood.parts.get(name, "") for name in parts)
-        table.writerow([case, ood.verdict, ood.score, ood.limit, ood.p_value, *dice, *scores, "; ".join(ood.reasons)])
-    write_bytes(path, text.getvalue().encode())
+        rows.append([case, ood.verdict, ood.score, ood.limit, ood.p_value, *dice, *scores, "; ".join(ood.reasons)])
+    write_bytes(path, csv_text(rows).encode())

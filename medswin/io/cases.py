@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from medswin.errors import InputError
 from medswin.findings import Finding
+from medswin.io.cells import csv_text
 from medswin.io.files import read_bytes, read_json, remove, replacing, sha256, to_json, write_json, write_text
 from medswin.io.grid import Grid
 from medswin.io.nifti import read_labels, write_labels
@@ -96,10 +95,8 @@ def write_volumes(folder: Path | str, without: Collection[str] = ()) -> Path:
     """
     folder = Path(folder)
     rows = [row for path in sorted(folder.glob("[!.]*.json")) if path.stem not in without for row in _volumes(path)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     if rows:
-        write_text(folder / VOLUMES, text.getvalue())
+        write_text(folder / VOLUMES, csv_text([COLUMNS, *rows]))
     else:
         remove(folder / VOLUMES)
     return folder / VOLUMES

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from medswin.errors import visible
 from medswin.io.files import writing
 from medswin.io.sources import Sources
 
@@ -39,11 +40,11 @@ class RunLog:
         self.say(f"end      {done} done, {failed} failed")
 
     def say(self, text: str) -> None:
-        """Add a line.
+        """Add a line; control characters in it are shown, as ``\\x1b``.
 
         Raises:
             InputError: if it cannot be written.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with writing(self.path), self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(f"{now} {' '.join(text.split()) if len(text.splitlines()) > 1 else text}\n")
+            stream.write(f"{now} {visible(' '.join(text.split()) if len(text.splitlines()) > 1 else text)}\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from medswin.io.cases import described_case
+from medswin.io.cells import csv_text
 from medswin.io.files import remove, write_bytes
 from medswin.io.manifest import Entry
 
@@ -31,13 +30,10 @@ def write_summary(folder: Path | str, entries: Mapping[str, Entry]) -> Path:
     """
     folder = Path(folder)
     rows = sorted((_row(folder, entry) for entry in entries.values()), key=_need)
-    structures = list(dict.fromkeys(key for row in rows for key in row if key not in COLUMNS))
-    text = io.StringIO()
-    table = csv.DictWriter(text, [*COLUMNS, *structures], restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
+    columns = [*COLUMNS, *dict.fromkeys(key for row in rows for key in row if key not in COLUMNS)]
     if rows:
-        write_bytes(folder / SUMMARY, text.getvalue().encode(errors="backslashreplace"))  # names of no encoding
+        text = csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)])
+        write_bytes(folder / SUMMARY, text.encode(errors="backslashreplace"))  # names of no encoding
     else:
         remove(folder / SUMMARY)
     return folder / SUMMARY

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from medswin.io.cells import csv_text
 from medswin.io.facts import ModelFacts
 from medswin.io.files import write_text
 from medswin.prediction import Prediction, Verdict
@@ -136,18 +135,11 @@ def _some(names: Sequence[str]) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row.volumes_ml))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*COLUMNS, *(_text(f"{name}_ml") for name in names)])
+    table = [[*COLUMNS, *(f"{name}_ml" for name in names)]]
     for row in rows:
         dice = [f"{value:.4f}" for value in row.expected_dice or ()] or ["", "", ""]
         p, verdict = "" if math.isnan(row.p) else f"{row.p:.4f}", row.verdict or "no result"
         told = ["; ".join(row.doubts), row.review, row.reason, row.page]
         volumes = [f"{row.volumes_ml[name]:.4f}" if name in row.volumes_ml else "" for name in names]
-        table.writerow([*map(_text, [row.case, verdict, *dice, p, *told]), *volumes])
-    return text.getvalue()
-
-
-def _text(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        table.append([row.case, verdict, *dice, p, *told, *volumes])
+    return csv_text(table)

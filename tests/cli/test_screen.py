@@ -1,7 +1,11 @@
 """What is said of a case beside its numbers."""
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from medswin.cli import screen
 from medswin.cli.screen import figure, remarks
 from medswin.findings import Finding
 from medswin.labels import LabelSet
@@ -34,3 +38,15 @@ def test_a_flagged_case_says_why_and_what_is_cut_off() -> None:
 
 def test_numbers_have_three_decimals_or_are_a_dash() -> None:
     assert [figure(0.12345), figure(float("nan"))] == ["0.123", "-"]
+
+
+def test_names_neither_steer_the_terminal_nor_are_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[2J[/red]"
+    screen.table(name, [name], [[name]])
+    screen.line(f"{name}\nb")
+    screen.prose(name)
+    screen.facts([("file", Path(name))])
+    told = capsys.readouterr().out
+    assert told.count(r"a\x1b[2J[/red]") == 6
+    assert "\x1b" not in told
+    assert "[/red]\nb\n" in told

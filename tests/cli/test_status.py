@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from medswin.cli import app
-from medswin.cli.status import batch_status
+from medswin.cli.status import batch_status, complain
 from medswin.errors import InputError, explain
 
 
@@ -20,6 +20,11 @@ def test_the_status_of_a_batch(done: int, failed: int, status: int) -> None:
 def test_our_errors_are_told_as_they_are() -> None:
     error = InputError("a scan has three axes, this has 2", where="a.nii", repair="give\na volume")
     assert explain(error) == "a.nii: a scan has three axes, this has 2. Repair: give a volume"
+
+
+def test_a_name_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("a\x1b]0;pwn\x07\x9b2J\nb.nii: é is fine")
+    assert capsys.readouterr().err == "medswin: a\\x1b]0;pwn\\x07\\x9b2J\\x0ab.nii: é is fine\n"
 
 
 def test_errors_of_the_system_name_the_file() -> None:
