@@ -25,6 +25,11 @@ from medswin.io.grid import sizes
 Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
 
 MAX_VOXELS = 2**31
+MAX_RATIO = 200
+"""How many times its own size a compressed scan, or a zip of them, may hold. Scans reach 2 to 5, a body in much air
+some more; only zeros reach this."""
+SMALL = 256 * 2**20
+"""Bytes up to which the ratio does not matter."""
 AGAIN = "copy the file again from its source, or export it again"
 BYTES_LEFT_OVER = Finding(
     "bytes-left-over",
@@ -92,6 +97,8 @@ def opened(path: Path) -> Iterator[Stream]:
 def read_header(stream: Stream, path: Path) -> Header:
     """Read and check the header at the start of ``stream``.
 
+    Trailing axes of one voxel beyond the third count as none.
+
     Raises:
         InputError: for what is not NIfTI, a pair of .hdr and .img, other than 3 or 4 axes, an axis of one voxel,
             colours or complex numbers, more voxels than `MAX_VOXELS`, or more of them than the file can hold.
@@ -105,6 +112,24 @@ def read_header(stream: Stream, path: Path) -> Header:
     header = Header(raw, _shape(raw, path), _dtype(raw, path), 1.0 if slope is None else slope, inter or 0.0, offset)
     _check_size(header, stream, path)
     return header
+
+
+def check_ratio(needed: int, packed: Path, path: Path) -> None:
+    """Refuse a scan whose voxels, compressed in the file ``packed``, would fill the memory from next to nothing.
+
+    Label maps are not asked: they may well be that small.
+
+    Raises:
+        InputError: for more bytes than `SMALL` and than `MAX_RATIO` times the size of that file.
+    """
+    size = packed.stat().st_size
+    if needed > SMALL and needed > MAX_RATIO * size:
+        raise InputError(
+            f"{size} bytes unpack to {needed / 2**30:.3g} GiB of voxels, {needed / size:.0f} times as much; more than "
+            f"{SMALL / 2**20:g} MiB are read up to {MAX_RATIO} times",
+            where=path,
+            repair="save it uncompressed, if you trust it",
+        )
 
 
 def read_voxels(stream: Stream, header: Header, path: Path) -> tuple[NDArray[Any], int]:
@@ -173,12 +198,14 @@ def _dtype(raw: Any, path: Path) -> np.dtype[Any]:
 def _shape(raw: Any, path: Path) -> tuple[int, ...]:
     axes = int(raw["dim"][0])
     shape = tuple(int(n) for n in raw["dim"][1 : axes + 1])
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
     if not 1 <= axes <= 7 or min(shape) < 1:
         raise InputError(f"its header is damaged (dim is {raw['dim'].tolist()})", where=path, repair=AGAIN)
-    if axes not in (3, 4) or min(shape[:3]) < 2:
-        flat = axes < 3 or min(shape[:3]) < 2
+    if len(shape) not in (3, 4) or min(shape[:3]) < 2:
+        flat = len(shape) < 3 or min(shape[:3]) < 2
         raise InputError(
-            f"is a {'2' if flat else axes}D image of {sizes(shape)}; a 3D scan is needed, or 4D with channels last",
+            f"is a {2 if flat else len(shape)}D image of {sizes(shape)}; a 3D scan is needed, or 4D with channels last",
             where=path,
             repair="stack the slices to one volume" if flat else "save one volume of it",
         )
@@ -188,7 +215,7 @@ def _shape(raw: Any, path: Path) -> tuple[int, ...]:
             where=path,
             repair="crop the scan, or repair the header",
         )
-    return shape[:3] if shape[3:] == (1,) else shape
+    return shape
 
 
 def _offset(raw: Any, path: Path) -> int:

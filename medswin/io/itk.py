@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medswin.errors import InputError
 from medswin.findings import Finding
 from medswin.io.grid import Grid, sizes
-from medswin.io.header import AGAIN, BYTES_LEFT_OVER, opened
+from medswin.io.header import AGAIN, BYTES_LEFT_OVER, check_ratio, opened
 from medswin.io.itk_fields import CORRECT, META, Header, one_file
 from medswin.io.itk_header import header_of
 from medswin.io.nifti import case_name
@@ -41,6 +41,8 @@ def read_itk(path: Path | str) -> Scan:
     """
     path = Path(path)
     header, reader, grid = _opened(path)
+    if header.stored != "raw":
+        check_ratio(_bytes_needed(reader), header.data, path)
     _check_deflated(header, _bytes_needed(reader), path)
     try:
         image = reader.Execute()

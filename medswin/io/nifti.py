@@ -17,7 +17,7 @@ from medswin.findings import Finding
 from medswin.io.files import write_bytes
 from medswin.io.geometry import base_affine, geometry
 from medswin.io.grid import Grid, checked_affine, sizes
-from medswin.io.header import BYTES_LEFT_OVER, Header, opened, read_header, read_voxels
+from medswin.io.header import BYTES_LEFT_OVER, Header, check_ratio, opened, read_header, read_voxels
 from medswin.io.scan import Scan
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -77,10 +77,10 @@ def read_nifti(path: Path | str) -> Scan:
 
     Raises:
         InputError: for a file that is missing, damaged, cut short or not NIfTI, that is not 3D, not real, not finite
-            or the same everywhere, or whose header gives no usable spacing or affine.
+            or the same everywhere, that `check_ratio` refuses, or whose header gives no usable spacing or affine.
     """
     path = Path(path)
-    stored, header, grid, findings = _read(path)
+    stored, header, grid, findings = _read(path, scan=True)
     return Scan.checked(case_name(path), _channels_first(stored, header), grid, findings, path)
 
 
@@ -106,7 +106,7 @@ def read_labels(
             not whole numbers from 0 to 255 or are not among ``values``, or that does not lie on the grid of ``like``.
     """
     path = Path(path)
-    stored, header, grid, _ = _read(path)
+    stored, header, grid, _ = _read(path, scan=False)
     if stored.ndim != 3:
         raise InputError(
             f"is a 4D image of {sizes(stored.shape)}, a label map is 3D", where=path, repair="save one volume"
@@ -166,10 +166,12 @@ def named_like_scans(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[P
     return [p for p in folder.iterdir() if p.name.lower().endswith(endings) and not p.name.startswith(".")]
 
 
-def _read(path: Path) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
+def _read(path: Path, *, scan: bool) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
     with opened(path) as stream:
         header = read_header(stream, path)
         grid, findings = geometry(header, path)
+        if scan and isinstance(stream, gzip.GzipFile):
+            check_ratio(math.prod(header.shape) * header.dtype.itemsize, path, path)
         stored, extra = read_voxels(stream, header, path)
     if extra:
         findings += (BYTES_LEFT_OVER,)

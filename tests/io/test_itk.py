@@ -248,6 +248,18 @@ def test_files_cut_short_anywhere(tmp_path: Path, suffix: str, packed: bool, sha
     refuse(path, "cut short|damaged|is not a|is empty")
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_zeros_that_would_fill_the_memory(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((100, 100, 100), np.uint8)
+    values[50, 50, 50] = 1
+    path = saved(tmp_path / f"a{suffix}", values, packed=True)
+    assert read_itk(path).image.numpy().sum() == 1
+    monkeypatch.setattr("medswin.io.header.SMALL", 10**6 - 1)
+    refuse(path, r"bytes unpack to 0\.000931 GiB of voxels, .* up to 200 times. Repair: save it uncompressed")
+    assert read_itk_grid(path).shape == (100, 100, 100)
+    assert read_itk(saved(path, values)).image.numpy().sum() == 1
+
+
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
 def test_any_flipped_bit_in_compressed_voxels_is_found(tmp_path: Path, suffix: str) -> None:
     """MetaImage's reader answers with what the memory held, and only writes a line to the standard error."""

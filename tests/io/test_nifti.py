@@ -95,6 +95,13 @@ def test_a_channel_that_is_the_same_everywhere_is_noticed(save: SaveNifti, ramp:
     assert "Channel 1 " in scan.findings[0].message
 
 
+@pytest.mark.parametrize("axes", [(1,), (1, 1), (1, 1, 1, 1), (2, 1), (2, 1, 1, 1)])
+def test_axes_of_one_voxel_at_the_end_are_none(save: SaveNifti, axes: tuple[int, ...]) -> None:
+    values = np.arange(120 * axes[0], dtype=np.float32).reshape(4, 5, 6, axes[0])
+    dim = [3 + len(axes), 4, 5, 6, *axes, *[1] * (4 - len(axes))]
+    assert np.array_equal(read_nifti(save(values, dim=dim)).image.numpy(), np.moveaxis(values, -1, 0))
+
+
 @pytest.mark.parametrize(("sform", "qform"), [(1, 1), (2, 0), (0, 1), (0, 3), (4, 4)])
 def test_sform_or_qform_places_an_oblique_scan(save: SaveNifti, sform: int, qform: int) -> None:
     rigid = OBLIQUE.copy()

@@ -13,13 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from medswin.errors import InputError
 from medswin.io.files import TEMPORARY
+from medswin.io.header import MAX_RATIO, SMALL
 
 MAX_FILES = 200_000
 MAX_BYTES = 64 * 2**30
-MAX_RATIO = 200
-"""How many times its own size a zip may unpack to. Scans reach 2 to 5; only zeros reach this."""
-SMALL = 256 * 2**20
-"""Bytes up to which the ratio does not matter."""
 
 _CHUNK = 1 << 20
 _AGAIN = "unpack it yourself and name the folder, or get it again"
@@ -70,11 +67,11 @@ def is_zip(path: Path) -> bool:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            rows = [row for row in archive.infolist() if not row.is_dir()]
+            rows = [row for row in archive.infolist() if not _slashed(row.filename).endswith("/")]
             _check(rows, path, folder)
             for row in rows:
-                if not _added(row.filename):
-                    _write(archive, row, folder / row.filename)
+                if not _added(_slashed(row.filename)):
+                    _write(archive, row, folder / _slashed(row.filename))
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -99,7 +96,7 @@ def _check(rows: list[zipfile.ZipInfo], path: Path, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if any(row.flag_bits & 1 for row in rows):
         raise InputError("the zip is encrypted", where=path, repair="unpack it yourself and name the folder")
-    if any(_leads_out(row.filename) for row in rows):
+    if any(_leads_out(_slashed(row.filename)) for row in rows):
         raise InputError("a name in the zip leads out of it", where=path, repair="do not use this zip")
     if len(rows) > MAX_FILES:
         what = f"the zip holds {len(rows)} files, at most {MAX_FILES} are unpacked"
@@ -119,9 +116,14 @@ def _check(rows: list[zipfile.ZipInfo], path: Path, folder: Path) -> None:
         )
 
 
+def _slashed(name: str) -> str:
+    """With the separators of zips, for which old programs of Windows put their own."""
+    return name.replace("\\", "/")
+
+
 def _leads_out(name: str) -> bool:
     """Whether a name could lead out of a folder, on Windows too."""
-    return name.startswith("/") or ".." in name.split("/") or "\\" in name or name[1:2] == ":"
+    return name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
 
 
 def _added(name: str) -> bool:

@@ -84,8 +84,26 @@ def test_what_file_managers_add_is_left_out(pack: Callable, within: Path) -> Non
         assert [path.name for path in folder.rglob("*") if path.is_file()] == ["c"]
 
 
+def test_backslashes_part_folders(pack: Callable, within: Path) -> None:
+    """As old programs of Windows write them, folders of their own among them."""
+    with unpacked(pack({"study\\": b"", "study\\001.dcm": b"1", "study\\__MACOSX\\x": b"2"}), within) as folder:
+        assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == ["study", "study/001.dcm"]
+
+
 @pytest.mark.parametrize(
-    "name", ["../Muster", "a/../../Muster", "/etc/Muster", "..\\Muster", "C:/Muster", "a/..", "\\\\host\\Muster"]
+    "name",
+    [
+        "../Muster",
+        "a/../../Muster",
+        "/etc/Muster",
+        "..\\Muster",
+        "a\\..\\..\\Muster",
+        "C:/Muster",
+        "C:\\Muster",
+        "\\Muster",
+        "a/..",
+        "\\\\host\\Muster",
+    ],
 )
 def test_names_that_lead_out_are_refused(pack: Callable, within: Path, name: str, tmp_path: Path) -> None:
     text = refused(pack({"good": b"1", name: b"2"}), "a name in the zip leads out of it", within)
