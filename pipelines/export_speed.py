@@ -1,8 +1,8 @@
 """How long does it take to write a large segmentation as DICOM, and to check it?
 
 A made-up CT of 512x512x300 voxels with 20 structures (blobs, 6 % of the voxels) is exported as `medswin export` does:
-its headers are read, the object is built, written, flushed to the disk, read again by highdicom and compared. Seconds
-are those of the processor, of which one core works: those of the clock tell what else a machine does.
+its headers are read, the object is built, written, flushed to the disk, read again by highdicom and compared. One core
+works; seconds are those of the clock, the median of some runs.
 
 Usage: python pipelines/export_speed.py [--runs 3]
 """
@@ -79,9 +79,9 @@ def measured(prediction: Prediction, source: SeriesSource, folder: Path, labelma
 
 def timed(row: dict[str, float], name: str, step: Callable[[], Any]) -> Any:
     """What a step gives; its seconds go into the row."""
-    start = time.process_time()
+    start = time.perf_counter()
     made = step()
-    row[name] = time.process_time() - start
+    row[name] = time.perf_counter() - start
     return made
 
 
