@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from medswin.errors import InputError
@@ -26,8 +29,8 @@ def naming_key(folder: Path) -> bytes:
         InputError: if it cannot be written, or what is kept is no such key.
     """
     path = folder / PRIVATE / "key"
+    private_folder(folder)
     if not path.exists():
-        private_folder(folder)
         _write(path, secrets.token_bytes(_KEY_BYTES))
     key = read_bytes(path)
     if len(key) != _KEY_BYTES:
@@ -36,7 +39,7 @@ def naming_key(folder: Path) -> bytes:
 
 
 def private_folder(folder: Path) -> Path:
-    """The hidden part of a folder, made where missing, with mode 0700.
+    """The hidden part of a folder, made where missing, with mode 0700; one of ours that is open to others is closed.
 
     Raises:
         InputError: if it cannot be made.
@@ -44,6 +47,11 @@ def private_folder(folder: Path) -> Path:
     path = folder / PRIVATE
     with writing(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = path.lstat()  # a link is left as it is
+        ours = not hasattr(os, "getuid") or about.st_uid == os.getuid()  # Windows has none
+        if S_ISDIR(about.st_mode) and about.st_mode & 0o077 and ours:
+            with suppress(OSError):  # a disk that knows no modes, or that cannot be written to
+                path.chmod(0o700)
     return path
 
 
