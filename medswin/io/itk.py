@@ -36,8 +36,8 @@ def read_itk(path: Path | str) -> Scan:
 
     Raises:
         InputError: where SimpleITK is not installed, or for a file that is missing, damaged or cut short, that is not
-            3D, not real, not finite or the same everywhere, whose header gives no usable spacing or affine, or whose
-            voxels lie in another folder or in several files.
+            3D, not real, not finite or the same everywhere, that `check_ratio` refuses, whose header gives no usable
+            spacing or affine, or whose voxels lie in another folder or in several files.
     """
     path = Path(path)
     header, reader, grid = _opened(path)

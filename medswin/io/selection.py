@@ -78,8 +78,20 @@ class Rule:
             return f"{slices} slices, the model takes {self.max_slices} or fewer"
         wanted = not self.description or _matches(description, self.description)
         if not wanted or _matches(description, self.not_description):
-            return "its description does not match the model's rule"
+            return f"its description does not match the model's rule: {self._descriptions()}"
         return ""
+
+    def words(self) -> str:
+        """What it asks, for a log: ``"MR, axial or oblique, 8 or more slices, description *t2w* but not *fs*"``."""
+        least = "" if self.min_slices is None else f"{self.min_slices} or more slices"
+        most = "" if self.max_slices is None else f"{self.max_slices} or fewer slices"
+        asked = (_either(self.modality), _either(self.orientation), least, most, self._descriptions())
+        return ", ".join(filter(None, asked)) or "any series"
+
+    def _descriptions(self) -> str:
+        wanted, unwanted = _either(self.description), _either(self.not_description)
+        told = f"{wanted or 'any'} but not {unwanted}" if unwanted else wanted
+        return f"description {told}" if told else ""
 
     def _check(self) -> None:
         odd = [name for name in self.orientation if name not in ORIENTATIONS]

@@ -35,7 +35,8 @@ def find_cases(
     """
     key, names = naming_key(private), tuple(channels)
     tree = search(folder, key)
-    asked = [Rule()] if all_series and len(names) == 1 else list(rules) or [Rule() for _ in names]
+    given = list(rules) or [Rule() for _ in names]
+    asked = [Rule()] if all_series and len(names) == 1 else given
     left_out = [(one.id, _objections(asked, one)) for one in tree.series]
     left_out = [(name, why) for name, why in left_out if why] + [(one.id, _LONE) for one in tree.lone]
     fitting = [one for one in tree.series if one.id not in dict(left_out)]
@@ -51,7 +52,11 @@ def find_cases(
             failed.append((case, error))
     broken = {pseudonym("files", str(folder.absolute()), key): (folder, why) for folder, why in tree.broken.items()}
     failed += [(name, InputError(why, where=name, repair=_BROKEN)) for name, (_, why) in broken.items()]
-    told = [(one.id, one.summary) for case in cases for one in case.series]
+    told = [
+        (one.id, f"{one.summary}; {_why(one, rule, name if len(names) > 1 else '')}")
+        for case in cases
+        for one, rule, name in zip(case.series, given, names, strict=True)
+    ]
     origins = {name: {"files": [str(folder.absolute())]} for name, (folder, _) in broken.items()}
     origins |= {one.id: origin([one]) for one in (*tree.series, *tree.lone)} | {
         name: origin(of) for name, of in studies.items()
@@ -72,6 +77,15 @@ def _one_each(case: str, series: Sequence[Series], rules: Sequence[Rule], names:
             )
         chosen.append(fitting[0])
     return tuple(chosen)
+
+
+def _why(series: Series, rule: Rule, channel: str) -> str:
+    """Why a series was chosen, for the log; one that the rule is against was not chosen by it."""
+    objection = _objections([rule], series)
+    if objection:
+        return f"taken by --all-series, though {objection}"
+    which = f" for channel {channel}" if channel else ""
+    return f"fits the model's rule{which}: {rule.words()}"
 
 
 def _files(series: Sequence[Series]) -> tuple[Path, ...]:

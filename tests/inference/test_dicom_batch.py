@@ -87,7 +87,9 @@ def test_series_that_are_not_for_the_model_are_left_out_and_told(tmp_path: Path,
     result = predict_folder(predictor, tree, out)
     assert [why for _, why in result.skipped] == ["CT, the model takes MR"]
     assert f"left out {result.skipped[0][0]}: CT, the model takes MR" in (out / "run.log").read_text()
+    assert "axial; fits the model's rule: MR, 4 or more slices\n" in (out / "run.log").read_text()
     assert len(predict_folder(predictor, tree, out, all_series=True).done) == 2
+    assert "axial; taken by --all-series, though CT, the model takes MR\n" in (out / "run.log").read_text()
 
 
 def test_a_zip_is_a_tree_too_and_leaves_nothing_behind(tmp_path: Path, predictor: Predictor) -> None:
@@ -113,6 +115,9 @@ def test_a_study_makes_one_case_of_several_channels(tmp_path: Path) -> None:
     assert case.case.startswith("study-")
     assert "0 of its series fit the model's rule for channel T2, one must" in result.failed[0].reason
     assert any("T2" in finding.message for finding in case.findings)
+    log = (tmp_path / "out" / "run.log").read_text()
+    for name in ("T1", "T2"):
+        assert f"fits the model's rule for channel {name}: description {name.lower()}*\n" in log
     assert nibabel.load(tmp_path / "out" / f"{case.case}.nii.gz").get_fdata().sum() == 16
 
 

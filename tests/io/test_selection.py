@@ -18,7 +18,7 @@ ROW = {
     "not_description": ["*fs*"],
 }
 FITS: dict[str, Any] = {"modality": "MR", "orientation": "axial", "slices": 20, "description": "Ax T2W tse"}
-HIDDEN = "its description does not match the model's rule"
+HIDDEN = "its description does not match the model's rule: description *t2w* or *t2_tse* but not *fs*"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,19 @@ def test_an_empty_rule_asks_nothing_and_a_rule_comes_back() -> None:
     assert Rule().to_json() == {}
     assert Rule.from_json(ROW).to_json() == ROW
     assert Rule.from_json({"not_description": ["*flair*"]}).objection(**FITS) == ""
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (ROW, "MR, axial or oblique, 8 or more slices, 60 or fewer slices, description *t2w* or *t2_tse* but not *fs*"),
+        ({}, "any series"),
+        ({"modality": ["CT", "MR"], "min_slices": 8}, "CT or MR, 8 or more slices"),
+        ({"max_slices": 9, "not_description": ["*fs*"]}, "9 or fewer slices, description any but not *fs*"),
+    ],
+)
+def test_a_rule_in_words(row: dict[str, Any], words: str) -> None:
+    assert Rule.from_json(row).words() == words
 
 
 @pytest.mark.parametrize(
