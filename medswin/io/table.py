@@ -98,9 +98,12 @@ def _file(cell: str, what: str, table: Path, where: str) -> Path:
         raise InputError(f"names no file for {what}", where=where, repair="fill in the path, or remove the line")
     path = table.parent / cell.replace("\\", "/")
     try:
-        there = path.is_file()
+        there, folder = path.is_file(), path.is_dir()
     except OSError:  # a name that is too long, or a folder that is closed to us
-        there = False
+        there = folder = False
+    if folder:
+        repair = "name a file of it; of DICOM, give the folder itself (-i FOLDER), or convert its series to .nii.gz"
+        raise InputError(f"is a folder, a table lists files (for {what}, {where})", where=path, repair=repair)
     if not there:
         repair = f"correct the path of {what}, which is relative to the folder of the table"
         raise InputError(f"no such file (for {what}, {where})", where=path, repair=repair)

@@ -141,7 +141,7 @@ def test_what_is_wrong_in_a_table_is_told_of_each_line(tmp_path: Path) -> None:
         "cases.csv, line 9": "is one of 2 lines with the same case",
         "cases.csv, line 10": "has more cells than columns",
         "cases.csv, line 11": missing.format(11),
-        "cases.csv, line 12": missing.format(12),
+        "cases.csv, line 12": "is a folder, a table lists files (for adc, cases.csv, line 12)",
     }
 
 
