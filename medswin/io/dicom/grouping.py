@@ -53,10 +53,10 @@ def _whose(header: Header) -> tuple[str, ...]:
 
 
 def _groups(headers: Iterable[Header]) -> list[list[Header]]:
-    """Slices of one series, space, size and, all but for jitter, of one spacing and orientation."""
+    """Slices of one series, size and, all but for jitter, of one spacing and orientation."""
     alike: dict[object, list[list[Header]]] = {}
     for header in headers:
-        groups = alike.setdefault((_whose(header), header.space, header.size), [])
+        groups = alike.setdefault((_whose(header), header.size), [])
         group = next((group for group in groups if _parallel(group[0], header)), None)
         if group is None:
             groups.append([header])
@@ -84,7 +84,7 @@ def _by_time(group: list[Header]) -> list[list[Header]]:
     group, positions = [group[i] for i in order], positions[order]
     if not _repeated(positions):
         return _each_time(group)
-    return _by_fewest(group, positions, lambda header: (*header.times, *header.repeats)) or [
+    return _by_fewest(group, positions, lambda header: (*header.times, header.space, *header.repeats)) or [
         part for each in _each_time(group) for part in _by_repeats(each)
     ]
 

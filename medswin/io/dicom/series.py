@@ -24,14 +24,13 @@ _PARTS = {
     "between": Finding(
         "torn",
         "refuse",
-        "its slices lie evenly between others of the series, of another time, pixel spacing, direction or frame of "
-        "reference",
+        "its slices lie evenly between others of the series, of another time, pixel spacing or direction",
         "export the series again, as one volume",
     ),
     "behind": Finding(
         "goes-on",
         "warn",
-        "Other slices of the series go on where it ends, of another time, pixel spacing or frame of reference.",
+        "Other slices of the series go on where it ends, of another time, pixel spacing or direction.",
         "see whether they are one volume; if so, export the series again",
     ),
 }
@@ -194,7 +193,7 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
         how = {halves(group, other) for other in groups if other is not group}
         study = study if first.study else name
         person = pseudonym("person", first.patient, key) if first.patient else study
-        findings = (*_beside(bad), *(_PARTS[one] for one in ("between", "behind") if one in how))
+        findings = (*_beside(bad), *_spaces(group), *(_PARTS[one] for one in ("between", "behind") if one in how))
         found.append(Series(name, study, first.modality, first.description, tuple(group), findings, person))
     counts, seen = Counter(series.id for series in found), Counter[str]()
     for i, series in enumerate(found):
@@ -208,6 +207,12 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
 def _beside(damaged: int) -> tuple[Finding, ...]:
     said = f"{damaged} damaged file(s) lie beside its slices: its first or last slice may be missing."
     return (Finding("damaged-files", "warn", said, "export the series again"),) if damaged else ()
+
+
+def _spaces(group: Sequence[Header]) -> tuple[Finding, ...]:
+    count = len({header.space for header in group})
+    said = f"Its slices name {count} frames of reference: their positions may not be of one coordinate system."
+    return (Finding("frames-of-reference", "warn", said, "export the series again"),) if count > 1 else ()
 
 
 def pseudonym(what: str, uid: str, key: bytes) -> str:

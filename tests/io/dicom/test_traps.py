@@ -166,7 +166,6 @@ def test_a_time_that_is_noted_slice_by_slice_tears_no_volume(plant: Callable, tr
     "change",
     [
         lambda d, i: setattr(d, "TemporalPositionIdentifier", (1, None)[i % 2]),
-        lambda d, i: setattr(d, "FrameOfReferenceUID", f"1.2.{i % 2}"),
         lambda d, i: setattr(d, "PixelSpacing", [d.PixelSpacing[0] * (1, 1.004)[i % 2], d.PixelSpacing[1]]),
     ],
 )
@@ -174,6 +173,14 @@ def test_halves_of_a_volume_are_refused(plant: Callable, change: Callable) -> No
     for series in find_series(plant(change), b"key").series:
         with pytest.raises(InputError, match="its slices lie evenly between others of the series"):
             read_series(series)
+
+
+def test_slices_of_several_frames_of_reference_are_told(plant: Callable, truth: Truth) -> None:
+    """One volume, as some who take names out of files give each slice a frame of its own."""
+    (series,) = find_series(plant(lambda d, i: setattr(d, "FrameOfReferenceUID", f"1.2.{i}")), b"key").series
+    scan = read_series(series)
+    assert_in_place(scan, truth)
+    assert [finding.code for finding in scan.findings if finding.grade == "warn"] == ["frames-of-reference"]
 
 
 def test_a_volume_that_goes_on_says_so(plant: Callable) -> None:
