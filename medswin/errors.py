@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -50,6 +51,12 @@ class TrainingError(MedswinError, RuntimeError):
 def visible(text: str) -> str:
     """Text whose control characters are shown, as ``\\x1b``: those in the name of a file could steer a terminal."""
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def without_folder(text: str, where: object) -> str:
+    """Text on a file without the folders that it lies in, whose names may be a patient's."""
+    parent = Path(str(where)).parent
+    return text if parent == Path() else text.replace(f"{parent}{os.sep}", "")
 
 
 def explain(error: Exception, where: Path | None = None) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medswin.errors import InputError
+from medswin.errors import InputError, without_folder
 from medswin.inference.outcome import CaseResult, Failed, Outcome
 from medswin.io.cases import write_volumes
 from medswin.io.facts import ModelFacts, write_facts
@@ -43,7 +43,8 @@ class Records:
     def note(self, outcome: Outcome) -> Outcome:
         """Note how a case ended, and give that back."""
         if isinstance(outcome, Failed):
-            entry, said = Entry(outcome.case, "failed", outcome.reason), f"failed   {outcome.reason}"
+            reason = without_folder(outcome.reason, outcome.where)
+            entry, said = Entry(outcome.case, "failed", reason), f"failed   {reason}"
         else:
             entry = Entry(outcome.case, "done", "", outcome.seconds, outcome.outputs)
             what = "there already" if outcome.resumed else f"{outcome.seconds:.1f} s"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medswin.errors import InputError, explain
+from medswin.errors import InputError, explain, without_folder
 from medswin.io.cases import described_case, read_case
 from medswin.io.facts import read_facts
 from medswin.io.files import output_folder
@@ -113,7 +113,8 @@ def _packet(path: Path, described: dict[str, Any], out: Path, source: Path | Non
         row = Row.of(shown.prediction, shown.facts, shown.labels_sha256)
         return replace(row, page=f"{case}/{REVIEW}", review=_state(place, row), picture=thumbnail(shown))
     except Exception as error:  # whatever is wrong with one case, the others are done
-        return _known(path, described, place, explain(error, Path(case)))
+        reason = without_folder(explain(error, Path(case)), getattr(error, "where", None) or "")
+        return _known(path, described, place, reason)
 
 
 def _known(path: Path, described: dict[str, Any], place: Path, reason: str) -> Row:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from medswin.figures import PLANES, Pose, Window, bounding_box, largest_slice
 from medswin.labels import LabelSet
+from medswin.review.safe_html import shown
 
 # Below this there is nothing left to see, so a page that is still too large does without the viewer.
 _FEWEST_VOXELS = 20_000
@@ -116,5 +117,5 @@ def viewer_data(
             {"name": p.name, "axis": p.axis, "across": p.across, "down": p.down, "edges": list(pose.edges(p))}
             for p in PLANES
         ],
-        "structures": [{"value": s.value, "name": s.name, "color": list(s.color)} for s in label_set],
+        "structures": [{"value": s.value, "name": shown(s.name), "color": list(s.color)} for s in label_set],
     }

@@ -117,7 +117,11 @@ def _border(canvas: Any, case: str, page: int) -> None:
     canvas.drawCentredString(A4[0] / 2, A4[1] - 11 * mm, BANNER)
     canvas.line(_MARGIN, A4[1] - 14 * mm, A4[0] - _MARGIN, A4[1] - 14 * mm)
     canvas.setFont("Sans", 7.5)
-    canvas.drawString(_MARGIN, 9 * mm, f"{_short(case)} · radiological convention: the patient's left is on your right")
+    canvas.drawString(
+        _MARGIN,
+        9 * mm,
+        f"{''.join(map(_letter, _short(case)))} · radiological convention: the patient's left is on your right",
+    )
     canvas.drawRightString(A4[0] - _MARGIN, 9 * mm, f"page {page} of {PAGES}")
 
 

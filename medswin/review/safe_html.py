@@ -29,7 +29,7 @@ def render(template: str, scripts: Sequence[Markup], style: Markup, **values: An
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=shown,
     )
     policy = _policy(style, scripts)
     return environment.get_template(template).render(
@@ -37,7 +37,7 @@ def render(template: str, scripts: Sequence[Markup], style: Markup, **values: An
     )
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Text without signs that are not seen and turn what stands beside them: digits of a volume, say."""
     return _UNSEEN.sub("", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 

@@ -225,6 +225,19 @@ def test_what_is_no_case_of_a_tree_is_told(tmp_path: Path, predictor: Predictor)
         predict_folder(predictor, tree, tmp_path / "other")
 
 
+def test_no_folder_of_a_failed_scan_is_kept(tmp_path: Path, predictor: Predictor) -> None:
+    """It may be called like the patient."""
+    folder, out = tmp_path / "Hans Muster", tmp_path / "out"
+    folder.mkdir()
+    (folder / "x.nii.gz").write_bytes(b"cut short")
+    (failed,) = predict_folder(predictor, folder, out).failed
+    assert str(folder) in failed.reason  # for whoever typed it
+    kept = [path for path in out.rglob("*") if path.is_file() and ".private" not in path.parts]
+    assert {"manifest.jsonl", "run.log", "summary.csv"} <= {path.name for path in kept}
+    assert not [path.name for path in kept if b"Muster" in path.read_bytes()]
+    assert b"x.nii.gz: " in (out / "manifest.jsonl").read_bytes()
+
+
 def test_series_beside_images_are_cases(tmp_path: Path, predictor: Predictor) -> None:
     series(tmp_path / "scans", block(), study=generate_uid())
     image = np.random.default_rng(0).normal(size=(6, 6, 6)).astype(np.float32)

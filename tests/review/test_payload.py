@@ -69,6 +69,12 @@ def test_levels_are_merged_before_slices_are_left_out() -> None:
         assert np.abs(away).max() <= merged // 2
 
 
+def test_no_name_turns_what_stands_beside_it() -> None:
+    labels, names = np.ones((4, 5, 6), dtype=np.uint8), LabelSet.from_names(["left \u202ekidney"])
+    data = viewer_data(Pose.of(labels.shape, np.eye(4)), labels, names, Packed("key", "", (1, 1, 1)), LEVELS, WINDOWS)
+    assert data["structures"][0]["name"] == "left kidney"
+
+
 def test_label_maps_are_in_the_budget() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 40), dtype=np.uint8)
     enough = len(pack(noise // 8 * 8 + 4)) + len(pack(noise))

@@ -23,7 +23,7 @@ function volume3d(viewer, bar) {
     const canvas = make("canvas", place), { low, high } = viewer;
     if (!canvas.getContext("webgl2")) throw new Error("no WebGL2");
     const nv = new niivue.Niivue({
-      isRadiologicalConvention: true, sagittalNoseLeft: true, crosshairWidth: 0.3, crosshairColor: [1, 1, 1, 0.5],
+      isRadiologicalConvention: true, sagittalNoseLeft: true, isOrientationTextVisible: data.known, crosshairWidth: 0.3, crosshairColor: [1, 1, 1, 0.5],
     });
     await nv.attachToCanvas(canvas);
     const grid = { axes: [0, 1, 2], signs: [1, 1, 1], affine: affine(), known: true };
