@@ -184,13 +184,15 @@ def nothing(path: Path | str, others: Mapping[str, int]) -> InputError:
 
 
 def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -> list[Series]:
-    found = []
+    found, parts = [], dict[str, list[list[Header]]]()
+    for group in groups:
+        parts.setdefault(group[0].series, []).append(group)
     for group in groups:
         first = group[0]
         told = first.series if first.has_uid else sha256(read_bytes(first.path))  # or all such would have one name
         name, study = (pseudonym(what, uid, key) for what, uid in (("series", told), ("study", first.study)))
         bad = sum(damaged[folder] for folder in {header.path.parent for header in group})
-        how = {halves(group, other) for other in groups if other is not group}
+        how = {halves(group, other) for other in parts[first.series] if other is not group}
         study = study if first.study else name
         person = pseudonym("person", first.patient, key) if first.patient else study
         findings = (*_beside(bad), *_spaces(group), *(_PARTS[one] for one in ("between", "behind") if one in how))
