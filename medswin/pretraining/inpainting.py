@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from medswin.networks.blocks.conv import Conv3d
 from medswin.networks.contract import Triple
 from medswin.pretraining.contract import PretrainTask, TaskOutput, Views, widened
 
@@ -29,7 +30,7 @@ class Inpainting(PretrainTask):
         for i in range(len(channels) - 1, 0, -1):
             scale = tuple(float(a // b) for a, b in zip(strides[i], strides[i - 1], strict=True))
             width = channels[max(i - 1, 1)]
-            steps += [nn.Conv3d(channels[i], width, 3, padding=1), nn.InstanceNorm3d(width), nn.LeakyReLU()]
+            steps += [Conv3d(channels[i], width, 3, padding=1), nn.InstanceNorm3d(width), nn.LeakyReLU()]
             steps += [nn.Upsample(scale_factor=scale, mode="trilinear", align_corners=False)]
         self.decoder = nn.Sequential(*steps, nn.Conv3d(channels[1], channels[0], 1))
 

@@ -44,7 +44,7 @@ def test_every_case_that_ends_adds_a_line(tmp_path: Path) -> None:
     found = lines(out)
     assert [(row["case"], row["state"]) for row in found] == [("a", "done"), ("b", "done"), ("c", "failed")]
     assert set(found[0]["outputs"]) == {"a.nii.gz", "a.json"}
-    assert found[2]["reason"].startswith(f"{scans / 'c.nii.gz'}: ")
+    assert found[2]["reason"].startswith("c.nii.gz: ")  # no folder in it, which may name a patient
     predict_folder(plain(), scans, out)
     assert lines(out) == found  # nothing is done twice, nothing is told twice
     write_scans(scans, "abc")

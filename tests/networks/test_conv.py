@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medswin.networks.blocks.conv import LAST, convolve, pointwise
+from medswin.networks.blocks.conv import LAST, Conv3d, convolve, pointwise
 
 
 @pytest.mark.parametrize("shape", [(1, 24, 6, 8, 10), (2, 24, 6, 8, 10), (1, 48, 30, 30, 3), (1, 1, 4, 4, 4)])
@@ -57,3 +57,20 @@ def test_a_convolution_to_channels_first_and_its_gradients_equal_pytorchs(half):
     for a, b in zip([found.float(), *ours], [expected, *theirs], strict=True):
         assert a.dtype == b.dtype
         assert (a - b).norm() < (0.02 if half else 1e-5) * b.norm()
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_weights_gradient_in_bf16_takes_nothing_from_memory_that_nobody_wrote(depth, groups):
+    """PyTorch's own is NaN at a depth of 2, where freed memory held NaN."""
+    conv, x = Conv3d(16, 16, 3, padding=1, groups=groups), torch.randn(2, 16, depth, 4, 4)
+    conv(x).square().sum().backward()
+    expected, conv.weight.grad = conv.weight.grad, None
+    for dtype in (torch.float32, torch.bfloat16):  # what oneDNN gets as scratch space
+        freed = [torch.full((2**power,), torch.nan, dtype=dtype) for power in range(4, 22) for _ in range(8)]
+        del freed
+    with torch.autocast("cpu", torch.bfloat16):
+        found = conv(x.contiguous(memory_format=LAST))
+    assert found.dtype == torch.bfloat16
+    found.float().square().sum().backward()
+    assert (conv.weight.grad - expected).norm() < 0.02 * expected.norm()

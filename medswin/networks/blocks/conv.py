@@ -22,6 +22,16 @@ FEWEST = 4  # channels
 SMALL = 20480  # channels * depth * height up to which PyTorch takes a kernel for one sample that is 2 to 5 times slower
 
 
+class Conv3d(nn.Conv3d):
+    """PyTorch's, with the right gradients in bf16 on CPUs too: see `conv3d`."""
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.stride == (1, 1, 1) and self.dilation == (1, 1, 1) and self.padding_mode == "zeros":
+            return conv3d(x, weight, bias, self.padding, self.groups)
+        plain: Tensor = super()._conv_forward(x, weight, bias)
+        return plain
+
+
 class ResidualConv(nn.Module):
     """leaky(norm(conv(leaky(norm(conv(x))))) + skip(x)) with 3x3x3 convolutions and slope 0.01.
 
@@ -39,9 +49,9 @@ class ResidualConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm = "instance") -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv1 = Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
         self.norm1 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
-        self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = Conv3d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
         self.skip: nn.Module = nn.Identity()
         if in_channels != out_channels:
@@ -85,7 +95,7 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
         if by_patches:
             more = F.linear(_patches(part, conv.stride), weight.movedim(1, -1).flatten(1), bias)
         else:
-            more = _conv3d(_widened(part), _widened(weight), bias, conv.padding)
+            more = conv3d(_widened(part), _widened(weight), bias, conv.padding)
         summed = [summed[0].add_(more) if summed else more]
         bias = None
     return summed[0].movedim(-1, 1) if by_patches else summed[0]
@@ -115,15 +125,26 @@ def pointwise(conv: nn.Conv3d, x_BCDHW: Tensor) -> Tensor:
     return volume
 
 
-def _conv3d(x_BCDHW: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-    """The convolution of stride 1, by oneDNN also where PyTorch leaves it out."""
+def conv3d(x_BCDHW: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, groups: int = 1) -> Tensor:
+    """The convolution of stride 1, by oneDNN also where PyTorch leaves it out.
+
+    A map of less depth than the kernel is convolved in fp32 while gradients are recorded: for it oneDNN (in PyTorch
+    2.13) makes a weight gradient in half precision out of memory that nobody wrote, often NaN, and may write beyond it.
+    """
+    on_cpu, recasts = x_BCDHW.device.type == "cpu", torch.is_autocast_enabled("cpu")
+    if on_cpu and x_BCDHW.shape[2] < weight.shape[2] and torch.is_grad_enabled():
+        half = torch.get_autocast_dtype("cpu") if recasts else x_BCDHW.dtype
+        if half in (torch.bfloat16, torch.float16):
+            with torch.autocast("cpu", enabled=False):
+                exact_bias = None if bias is None else bias.float()
+                return F.conv3d(x_BCDHW.float(), weight.float(), exact_bias, padding=padding, groups=groups).to(half)
     left_out = len(x_BCDHW) == 1 and x_BCDHW.shape[1:4].numel() <= SMALL and not _recorded()
-    plain = x_BCDHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and isinstance(padding, tuple)
+    plain = on_cpu and not recasts and isinstance(padding, tuple) and groups == 1
     if left_out and plain and x_BCDHW.dtype == weight.dtype == torch.float32 and _has_onednn():
         ones = (1, 1, 1)
         found: Tensor = torch.mkldnn_convolution(x_BCDHW, weight, bias, padding, ones, ones, 1)
         return found
-    return F.conv3d(x_BCDHW, weight, bias, padding=padding)
+    return F.conv3d(x_BCDHW, weight, bias, padding=padding, groups=groups)
 
 
 def _recorded() -> bool:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medswin.errors import ConfigError
+from medswin.networks.blocks.conv import conv3d
 from medswin.networks.contract import Triple
 from medswin.networks.partition import Partition, relative_index
 
@@ -125,4 +126,4 @@ class LePE(nn.Module):
         weight = self.conv.weight[group * c : (group + 1) * c, :, planes[0], planes[1], planes[2]]
         bias = None if self.conv.bias is None else self.conv.bias[group * c : (group + 1) * c]
         padding = [n // 2 for n in weight.shape[2:]]
-        return F.conv3d(x_BDHWC.movedim(-1, 1), weight, bias, padding=padding, groups=c).movedim(1, -1)
+        return conv3d(x_BDHWC.movedim(-1, 1), weight, bias, padding, groups=c).movedim(1, -1)
