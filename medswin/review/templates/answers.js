@@ -9,8 +9,13 @@ class Answers {
     }));
     this.reviewer = form.querySelector(".reviewer");
     this.told = form.querySelector(".told");
+    this.rest = form.querySelector(".rest");
+    const finder = form.querySelector(".sift"), name = (row) => row.querySelector("th").textContent;
+    this.finder = finder && sift(finder, this.rows.map(({ row }) => row), name, (some) => {
+      this.rest.textContent = some ? "Accept those shown" : "Accept the rest";
+    });
     form.addEventListener("input", () => this.note());
-    form.querySelector(".rest").addEventListener("click", () => this.acceptRest());
+    this.rest.addEventListener("click", () => this.acceptRest());
     form.querySelector(".save").addEventListener("click", () => this.save());
     setInterval(() => { if (!document.hidden) this.seconds++; }, 1000);
     window.addEventListener("beforeunload", (event) => { if (this.unsaved) event.preventDefault(); });
@@ -46,7 +51,9 @@ class Answers {
   }
 
   acceptRest() {
-    for (const one of this.rows) if (!this.answer(one)) this.choose(one, "accept");
+    for (const one of this.rows) {
+      if (!this.answer(one) && !one.row.classList.contains("sifted")) this.choose(one, "accept");
+    }
     this.note();
   }
 
@@ -65,7 +72,12 @@ class Answers {
   async save() {
     const [rows, why] = this.wrong();
     for (const { row } of rows) row.classList.add("missing");
-    if (why) { this.told.textContent = `Not saved: ${why}.`; return; }
+    if (why) {
+      this.told.textContent = `Not saved: ${why}.`;
+      this.finder?.clear();
+      rows[0].row.scrollIntoView({ block: "nearest" });
+      return;
+    }
     const { name, stored, ...identity } = this.data, editor = this.viewer?.editor, changed = editor?.total ?? 0;
     const edited = changed ? { file: `${name}_edited.nii.gz`, voxels_changed: changed } : null;
     const answers = this.rows.map((one) => ({

@@ -1,4 +1,10 @@
 // What the other parts share. All parts run as one script, in a scope of their own.
+
+// How far down the banner reaches, below which what sticks to the top begins and jumps end.
+new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--top", target.offsetHeight + "px");
+}).observe(document.querySelector(".banner"));
+
 function make(name, parent, values = {}) {
   const node = Object.assign(document.createElement(name), values);
   parent.append(node);
@@ -26,6 +32,23 @@ function button(parent, textContent, pressed) {
   const node = make("button", parent, { type: "button", textContent });
   node.addEventListener("click", pressed);
   return node;
+}
+
+// A field that leaves those items in sight whose words hold what was typed; print shows all.
+function sift(parent, items, words, changed = () => {}) {
+  const field = make("input", make("label", parent, { textContent: "Find structure " }), { type: "search" });
+  const said = make("output", parent);
+  const apply = () => {
+    const sought = field.value.trim().toLowerCase();
+    for (const item of items) item.classList.toggle("sifted", !words(item).toLowerCase().includes(sought));
+    const left = items.filter((item) => !item.classList.contains("sifted")).length;
+    said.textContent = ` ${left} of ${items.length} shown`;
+    changed(left < items.length);
+  };
+  field.addEventListener("input", (event) => { event.stopPropagation(); apply(); });  // it is no answer
+  parent.hidden = false;
+  apply();
+  return { clear() { field.value = ""; apply(); } };
 }
 
 // Base64 of gzipped steps along x, modulo 256; see medswin.review.payload.pack.

@@ -29,6 +29,11 @@ async function start(root, answers) {
 document.addEventListener("securitypolicyviolation", (event) => {
   document.documentElement.dataset.violation = event.violatedDirective;
 });
+for (const jumps of document.querySelectorAll(".jumps")) jumps.hidden = false;
+for (const finder of document.querySelectorAll(".volumes-finder")) {
+  const rows = [...finder.nextElementSibling.querySelectorAll("tbody tr")];
+  sift(finder, rows, (row) => row.querySelector("th").textContent + row.querySelector(".note-cell").textContent);
+}
 for (const form of document.querySelectorAll(".answers")) {
   form.answers = new Answers(form, told("answers", form.dataset.case));
 }

@@ -1,6 +1,6 @@
 // The three planes of one case on canvases. The volume's axes are the patient's closest right, anterior and superior
 // (x, y, z); each plane says which axis it cuts, which axis runs across and which down, both from high to low index.
-const GUTTER = 24, FONT = "600 15px system-ui, sans-serif";
+const GUTTER = 24, FONT = "600 15px system-ui, sans-serif", MANY = 20;
 
 function niceLength(field) {
   const decade = 10 ** Math.floor(Math.log10(field / 3));
@@ -15,6 +15,7 @@ class Viewer {
     this.whole = data.shape.map((size) => [0, size]);
     this.hidden = new Set();
     this.colors = new Map(data.structures.map(({ value, color }) => [value, color]));
+    this.names = new Map(data.structures.map(({ value, name }) => [value, name]));
     const { low, high } = data.windows[0];
     Object.assign(this, { opacity: 1, style: "outline", low, high, crosshair: true, zoomed: this.worthZooming() });
     this.build();
@@ -28,9 +29,10 @@ class Viewer {
   get box() { return this.zoomed ? this.data.zoom : this.whole; }
 
   build() {
+    this.under = make("output", this.root, { className: "under" });
     const planes = make("div", this.root, { className: "planes" });
     this.panels = this.data.planes.map((plane) => this.panel(planes, plane));
-    this.structures(make("div", this.root, { className: "controls structures" }));
+    this.structures();
     this.controls(make("div", this.root, { className: "controls" }));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.draw();
@@ -70,7 +72,9 @@ class Viewer {
     return panel;
   }
 
-  structures(bar) {
+  structures() {
+    const finder = make("div", this.root, { className: "controls", hidden: true });
+    const bar = make("div", this.root, { className: "controls structures" });
     const boxes = this.data.structures.map((structure) => {
       const label = make("label", bar);
       const box = make("input", label, { type: "checkbox", checked: true });
@@ -78,11 +82,16 @@ class Viewer {
       label.append(structure.name);
       const show = () => box.checked ? this.hidden.delete(structure.value) : this.hidden.add(structure.value);
       box.addEventListener("change", () => { show(); this.draw(); });
-      return { box, show };
+      return { label, box, show };
     });
+    if (boxes.length > MANY) sift(finder, boxes.map(({ label }) => label), (label) => label.textContent);
     if (boxes.length < 3) return;
     for (const [name, checked] of [["All", true], ["None", false]]) {
-      button(bar, name, () => { for (const { box, show } of boxes) { box.checked = checked; show(); } this.draw(); });
+      const set = () => {
+        for (const { label, box, show } of boxes) if (!label.classList.contains("sifted")) { box.checked = checked; show(); }
+        this.draw();
+      };
+      button(boxes.length > MANY ? finder : bar, name, set);
     }
   }
 
@@ -123,7 +132,7 @@ class Viewer {
   }
 
   key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || /select|text/.test(event.target.type ?? "")) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || /select|text|search/.test(event.target.type ?? "")) return;
     if (event.key === "c") this.toggle("crosshair");
     else if (event.key === "z" && !this.zoom.hidden) this.toggle("zoomed");
     else if (event.key === "o") { this.veiled = !this.veiled; this.draw(); }
@@ -175,7 +184,16 @@ class Viewer {
     const fits = ({ plane, canvas }) => Math.max(60, canvas.clientWidth - 2 * GUTTER) / field[plane.across];
     const scale = Math.min(...this.panels.map(fits), 480 / tallest);
     for (const panel of this.panels) this.drawPanel(panel, field, scale, tallest * scale);
+    this.nameUnder();
     this.root.dataset.ready = "true";
+  }
+
+  // The structure in which the crosshair's middle lies.
+  nameUnder() {
+    const [x, y, z] = this.at, value = this.labels[x + y * this.stride[1] + z * this.stride[2]];
+    this.under.textContent = "At the crosshair: ";
+    if (value) make("i", this.under).style.borderColor = `rgb(${this.colors.get(value)})`;
+    this.under.append(this.names.get(value) ?? "no structure", this.hidden.has(value) || (value && this.veiled) ? " (not shown)" : "");
   }
 
   // The colour of each of the 256 levels in this window.

@@ -1,7 +1,9 @@
 // Sorting and filtering the list, and showing answers from files that the reader picks.
-const body = document.querySelector(".list tbody"), rows = [...body.rows], bar = document.querySelector(".bar");
+const body = document.querySelector(".list tbody"), bar = document.querySelector(".bar");
+let rows = [...body.rows];
 const find = bar.querySelector(".find"), verdict = bar.querySelector(".by-verdict"), state = bar.querySelector(".state");
-const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+const words = new Map(), letters = new Intl.Collator(undefined, { numeric: true });
+const read = (row) => words.set(row, row.textContent.toLowerCase());
 
 function filter() {
   const sought = find.value.trim().toLowerCase();
@@ -10,7 +12,7 @@ function filter() {
     const done = row.dataset.review === "open" ? "open" : "done";
     const fits = (!verdict.value || row.dataset.verdict === verdict.value)
       && (!state.value || done === state.value) && words.get(row).includes(sought);
-    row.hidden = !fits;
+    if (row.hidden === fits) row.hidden = !fits;
     shown += fits ? 1 : 0;
   }
   bar.querySelector(".count").textContent = `${shown} of ${rows.length} shown`;
@@ -19,13 +21,15 @@ function filter() {
 // Numbers by size, words by letter; what is empty comes last, whichever way.
 function order(key, down) {
   const numeric = key !== "case" && key !== "review", sign = down ? -1 : 1;
-  const value = (row) => (numeric ? Number(row.dataset[key]) : row.dataset[key]);
-  const compare = (a, b) => {
-    const empty = (row) => (row.dataset[key] === "" ? 1 : 0);
-    if (empty(a) || empty(b)) return empty(a) - empty(b);
-    return sign * (numeric ? value(a) - value(b) : value(a).localeCompare(value(b), undefined, { numeric: true }));
-  };
-  body.append(...rows.sort(compare));
+  const keyed = rows.map((row) => ({ row, text: row.dataset[key], number: Number(row.dataset[key]) }));
+  keyed.sort((a, b) => {
+    if (!a.text || !b.text) return (a.text ? 0 : 1) - (b.text ? 0 : 1);
+    return sign * (numeric ? a.number - b.number : letters.compare(a.text, b.text));
+  });
+  rows = keyed.map(({ row }) => row);
+  const sheet = new DocumentFragment();
+  for (const row of rows) sheet.append(row);
+  body.append(sheet);
 }
 
 for (const head of document.querySelectorAll(".list thead button")) {
@@ -51,9 +55,11 @@ bar.querySelector(".files").addEventListener("change", async (event) => {
     const told = ["accept", "edit", "reject"].map((answer) => [count(answer), answer]).filter(([n]) => n);
     row.dataset.review = told.map(([n, answer]) => `${n} ${answer}`).join(", ");
     row.querySelector(".review-cell").textContent = row.dataset.review;
+    read(row);
   }
   filter();
 });
 for (const input of [find, verdict, state]) input.addEventListener("input", filter);
+rows.forEach(read);
 bar.hidden = false;
 filter();
