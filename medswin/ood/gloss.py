@@ -16,10 +16,16 @@ GLOSSES = (
     (r"msp@.+", rf"the network is unsure of its outlines: {{}} {_SURE}"),
     (r"energy@.+", r"the network's answer is weak: free energy {}"),
     (r"disagreement", rf"the mirrored scan is outlined differently: {{}} {_SURE}"),
+    (r"(.+): volume, ml", r"\1: volume {} ml on the model's grid"),
+    (r"(.+): separate pieces", r"\1: {} separate pieces on the model's grid"),
+    (r"(.+): share of the largest piece", r"\1: share of the largest piece {} on the model's grid"),
     (r"(.+): elongation", r"\1: elongation (longest over shortest extent) {}"),
     (r"(.+), (mm|ml)", r"\1 {} \2"),
 )
-"""Name of a number in a row's layout -> what is said of its value, the first that fits."""
+"""Name of a number in a row's layout -> what is said of its value, the first that fits.
+
+Volumes and pieces say where they were counted: the tables beside them count on the scan's own grid.
+"""
 
 
 def measured(name: str, value: float) -> str:
