@@ -47,7 +47,7 @@ def structure_set(
 
     Returns:
         The dataset, and sentences on structures whose outlines hold another area than their voxels by over `WORST`,
-        as those of thin ones do. A structure that was not found has no outlines.
+        as those of thin ones, of small pieces and of many holes do. A structure that was not found has no outlines.
 
     Raises:
         InputError: if nothing was found, or a position does not fit into DICOM's numbers.
@@ -65,8 +65,7 @@ def structure_set(
     made.RTROIObservationsSequence = [_observed(label) for label in found]
     told = ((names[label.value - 1], _off(prediction.labels, label.value, rings)) for label, rings in found.items())
     return made, [
-        f"{prediction.case}: the outlines of {name} hold {100 * off:+.1f} % of its area: it is thin; use the "
-        "segmentation for it"
+        f"{prediction.case}: the outlines of {name} enclose {_more_or_less(off)}; use the segmentation for it"
         for name, off in told
         if abs(off) > WORST
     ]
@@ -85,6 +84,13 @@ def _off(labels: NDArray[np.uint8], value: int, rings: Rings) -> float:
         by_slice.setdefault(z, []).append(ring)
     voxels = int(np.count_nonzero(labels == value))
     return sum(map(area, by_slice.values())) / voxels - 1
+
+
+def _more_or_less(off: float) -> str:
+    """Each ring loses half a voxel, each hole gains one, see `medswin.review.dicom.contours`."""
+    if off < 0:
+        return f"{-100 * off:.1f} % less area than its voxels, as it is thin or in small pieces on its slices"
+    return f"{100 * off:.1f} % more area than its voxels, as it has many small holes on its slices"
 
 
 def _empty(prediction: Prediction, reference: Reference) -> Any:

@@ -73,10 +73,24 @@ def test_contours_name_their_slice_and_fit_into_their_fields(case: Path, study: 
     assert made.SeriesDescription.startswith("RESEARCH USE ONLY")
 
 
-def test_thin_structures_are_warned_of(case: Path, exported: Callable) -> None:
+def test_structures_that_outlines_show_badly_are_warned_of(case: Path, exported: Callable) -> None:
+    """A cap of 46 voxels in few pieces, and a stripe that loses half of each slice's 8 voxels."""
     (cap, stripe) = exported(case, "rtstruct").notes
-    assert "left cap" in cap  # small enough that its cut corners count
-    assert "the outlines of stripe hold -6.2 % of its area: it is thin" in stripe  # half of each slice's 8 voxels
+    assert "the outlines of left cap enclose" in cap
+    said = "the outlines of stripe enclose 6.2 % less area than its voxels, as it is thin or in small pieces"
+    assert said in stripe
+
+
+def test_crumbs_and_holes_are_called_what_they_are(study: Study, tmp_path: Path, exported: Callable) -> None:
+    """Squares of 2 x 2 voxels lose an eighth; a plate with 6 holes gains (6 - 1) / 2 of its 94 voxels a slice."""
+    labels = np.zeros((COLUMNS, ROWS, SLICES), dtype=np.uint8)
+    for x in (1, 4, 7):
+        labels[x : x + 2, 1:3, 0] = 2
+    labels[2:12, 1:11, 4] = 1
+    labels[3:12:3, 3:9:4, 4] = 0
+    (plate, crumbs) = exported(make_case(tmp_path / "predicted", study.folder, labels), "rtstruct").notes
+    assert "enclose 2.7 % more area than its voxels, as it has many small holes" in plate
+    assert "enclose 12.5 % less area than its voxels, as it is thin or in small pieces" in crumbs
 
 
 def test_where_nothing_was_found_there_is_nothing_to_outline(study: Study, tmp_path: Path, exported: Callable) -> None:
