@@ -36,7 +36,8 @@ def described(what: str, prediction: Prediction) -> str:
 def identify(dataset: Any, reference: Reference) -> None:
     """Put an object into the study of its scan: patient and study as the scan has them, text in UTF-8.
 
-    What the scan says against the form of a date, time, age, number or code is left out, as no archive could use it.
+    What the scan says against the form of a date, time, age, number or code, and several values where there may be one
+    alone, is left out, as no archive could use it.
     """
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for tag in (*PATIENT, *STUDY):
@@ -116,8 +117,9 @@ def base(storage: str, reference: Reference, prediction: Prediction) -> Any:
 
 
 def _copied(header: Any, tag: str) -> Any:
-    """A value of the scan; None where it has none or one against the form of its type."""
+    """A value of the scan; None where it has none, one against the form of its type, or more than there may be."""
     from pydicom import config
+    from pydicom.datadict import dictionary_VM
     from pydicom.valuerep import validate_value
 
     try:
@@ -125,6 +127,8 @@ def _copied(header: Any, tag: str) -> Any:
         if element.VR == "SQ":
             return element.value
         several = element.value if element.VM > 1 else [element.value]
+        if len(several) > 1 and dictionary_VM(element.tag) == "1":
+            return None
         texts = ["" if value is None else str(value) for value in several]
         for number, text in enumerate(texts):
             if element.VR in ("DA", "TM", "AS", "DS", "CS", "DT"):

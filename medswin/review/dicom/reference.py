@@ -18,6 +18,7 @@ from medswin.io.dicom.stack import LPS_TO_RAS, stacked
 from medswin.io.grid import Grid
 from medswin.io.sources import SeriesSource, Source
 from medswin.prediction import Prediction
+from medswin.review.dicom.text import LONGEST
 from medswin.review.dicom.uids import identifiers
 
 TURNED = 1e-4
@@ -93,8 +94,8 @@ def referenced(prediction: Prediction, source: Source, key: bytes | None = None)
 
     Raises:
         InputError: for a scan that is no DICOM series, that was resampled, whose identifiers are invalid (see
-            `medswin.review.dicom.uids`), whose slices lie in different directions, or on whose slices the label map
-            does not lie.
+            `medswin.review.dicom.uids`; a PatientID too), whose slices lie in different directions, or on whose slices
+            the label map does not lie.
     """
     case = prediction.case
     if not isinstance(source, SeriesSource):
@@ -119,6 +120,7 @@ def _reference(case: str, series: Series, chosen: Sequence[Header], grid: Grid, 
     with silenced():
         headers = [_header(path, case, list(_TAGS)) for path in files]
         first = _header(files[0], case)
+        _check_patient(first, case)
         found = identifiers(files, headers, case, key)
     by_path = dict(zip(files, found.instances, strict=True))
     place, step = chosen[0].place, float(np.linalg.norm(grid.affine[:3, 2]))
@@ -139,6 +141,22 @@ def _header(path: Path, case: str, tags: list[str] | None = None) -> Any:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
     except Exception:  # what pydicom says may quote the file
         raise InputError("a file of its scan is damaged", where=case, repair="export the series again") from None
+
+
+def _check_patient(first: Any, case: str) -> None:
+    """An object whose PatientID were another than the scan's would be filed as another patient's."""
+    found, wrong = first.get("PatientID") or "", ""
+    if not isinstance(found, str):
+        wrong = "holds a backslash, which parts values"
+    elif len(found) > LONGEST:
+        wrong = f"is longer than {LONGEST} characters"
+    if wrong:
+        raise InputError(
+            f"PatientID of its files {wrong}: DICOM allows one value of at most {LONGEST}, and objects with another "
+            "one would be filed as another patient's",
+            where=case,
+            repair="correct PatientID in the archive, export the series again and segment that, or export nifti",
+        )
 
 
 def _slice(header: Header, storage: str, uid: str) -> Slice:

@@ -124,12 +124,32 @@ def test_objects_belong_to_the_study_and_nothing_else_names_the_patient(
     assert [word for word in ("Muster", NUMBER, BORN) for text in said if word in text] == []
 
 
-def test_what_a_scan_says_several_times_stays_a_list(tmp_path: Path, exported: Callable[..., Exported]) -> None:
-    study = make_study(tmp_path / "scan", OtherPatientIDs=["A", "B"], PatientID="x\\y")
-    done = exported(make_case(tmp_path / "predicted", study.folder), "dicom-seg", "dicom-sr")
+def test_what_a_scan_says_several_times_stays_a_list_where_there_may_be_one(
+    tmp_path: Path, exported: Callable[..., Exported]
+) -> None:
+    study = make_study(tmp_path / "scan", OtherPatientIDs=["A", "B"], StudyID="1\\2", AccessionNumber="3\\4")
+    done = exported(make_case(tmp_path / "predicted", study.folder), *DICOM)
     assert done.failed == ()
-    for made in map(pydicom.dcmread, done.files):
-        assert (list(made.OtherPatientIDs), list(made.PatientID)) == (["A", "B"], ["x", "y"])
+    for path in done.files:
+        made = pydicom.dcmread(path)
+        assert list(made.OtherPatientIDs) == ["A", "B"]
+        assert (made.StudyID, made.AccessionNumber, made.PatientID) == ("", "", NUMBER)
+        validate(path)
+
+
+@pytest.mark.parametrize(
+    ("patient", "wrong"), [("x\\y", "holds a backslash"), ("x" * 65, "is longer than 64 characters")]
+)
+def test_a_patient_id_that_no_object_may_have_is_refused(
+    tmp_path: Path, exported: Callable[..., Exported], patient: str, wrong: str
+) -> None:
+    study = make_study(tmp_path / "scan", PatientID=patient)
+    done = exported(make_case(tmp_path / "predicted", study.folder), *DICOM, "nifti")
+    (reason,) = done.failed
+    assert f"PatientID of its files {wrong}" in reason
+    assert "Repair: correct PatientID in the archive" in reason
+    assert patient not in reason
+    assert [path.name for path in done.files] == [f"{done.case}.nii.gz"]
 
 
 def test_what_a_scan_lacks_or_says_wrongly_is_left_empty(tmp_path: Path, exported: Callable[..., Exported]) -> None:
