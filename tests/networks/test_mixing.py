@@ -66,3 +66,18 @@ def test_autocast_takes_full_precision():
     with torch.autocast("cpu", torch.bfloat16):
         mix(q, k, v, added, [4], 0.5).sum().backward()
     assert q.grad.dtype == added.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_narrow_heads_in_bf16_are_mixed_rightly_in_large_windows(masked, monkeypatch):
+    monkeypatch.setattr(mixing, "LARGE", 7)
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(7, 3, 8, 4).bfloat16() for _ in range(3))
+    added = torch.randn(2, 1, 8, 8).masked_fill(torch.eye(8, dtype=torch.bool), -torch.inf) if masked else None
+    for core_bytes in (1, 2**21):
+        monkeypatch.setattr(mixing, "CORE_BYTES", core_bytes)
+        with torch.inference_mode():
+            ours = mix(q, k, v, None if added is None else added.bfloat16(), [3, 4], 0.5)
+        expected = _naive(*(x.float() for x in (q, k, v)), added, [3, 4], 0.5)
+        assert ours.dtype == torch.bfloat16
+        assert (ours.float() - expected).norm() < 0.01 * expected.norm()
