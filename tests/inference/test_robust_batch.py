@@ -268,8 +268,10 @@ def test_an_input_that_vanishes_is_reported(tmp_path: Path) -> None:
     assert "no such file" in result.failed[0].reason
 
 
-def test_the_signal_of_a_stop_reaches_only_the_parent(tmp_path: Path) -> None:
+def test_the_signal_of_a_stop_reaches_only_the_parent(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Workers end with the pipe, not with a traceback each."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind itself ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     scans, out = write_scans(tmp_path / "scans", "abcdef"), tmp_path / "out"
 
     def interrupted(cases):
