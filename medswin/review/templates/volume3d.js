@@ -24,6 +24,7 @@ function volume3d(viewer, bar) {
     if (!canvas.getContext("webgl2")) throw new Error("no WebGL2");
     const nv = new niivue.Niivue({
       isRadiologicalConvention: true, sagittalNoseLeft: true, isOrientationTextVisible: data.known, crosshairWidth: 0.3, crosshairColor: [1, 1, 1, 0.5],
+      fontMinPx: 18, fontColor: [1, 0.77, 0.3, 1],
     });
     await nv.attachToCanvas(canvas);
     const grid = { axes: [0, 1, 2], signs: [1, 1, 1], affine: affine(), known: true };
@@ -31,6 +32,7 @@ function volume3d(viewer, bar) {
     const bytes = viewer.image.map((code) => viewer.shades[code] & 255);
     await nv.loadFromArrayBuffer(nifti(bytes, data.shape, grid).buffer, "scan.nii");
     await nv.loadFromArrayBuffer(nifti(viewer.labels, data.shape, grid).buffer, "labels.nii");
+    Object.assign(nv.volumes[0], { cal_min: 0, cal_max: 255 });  // the window is in the bytes already
     const table = { R: [0], G: [0], B: [0], A: [0], I: [0], labels: ["background"] };
     for (const { value, name, color } of data.structures) {
       ["R", "G", "B"].forEach((key, i) => table[key].push(color[i]));
