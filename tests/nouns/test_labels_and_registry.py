@@ -1,5 +1,6 @@
 """Label sets survive JSON; registries answer with the names they know."""
 
+import numpy as np
 import pytest
 
 from medswin.errors import ConfigError, InputError
@@ -24,6 +25,35 @@ def test_values_must_count_up_and_names_differ():
         LabelSet((Label(2, "a", (0, 0, 0)),))
     with pytest.raises(InputError, match="names must differ"):
         LabelSet.from_names(["a", "a"])
+
+
+def oklab(color: tuple[int, int, int]) -> np.ndarray:
+    """Lightness and two opponent colours, in which distances are about as far as they look (Ottosson 2020)."""
+    share = np.array(color) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    cones = [
+        [0.41222147, 0.53633254, 0.05144599],
+        [0.2119035, 0.68069955, 0.10739696],
+        [0.08830246, 0.28171884, 0.6299787],
+    ]
+    turn = [
+        [0.21045426, 0.79361779, -0.00407205],
+        [1.9779985, -2.42859221, 0.45059371],
+        [0.0259040371, 0.78277177, -0.80867577],
+    ]
+    return np.array(turn) @ np.cbrt(np.array(cones) @ linear)
+
+
+def test_colours_differ_and_the_first_ones_are_those_of_shipped_packages():
+    labels = LabelSet.from_names([f"s{i}" for i in range(121)])
+    colors = [label.color for label in labels]
+    assert colors[:3] == [(230, 159, 0), (86, 180, 233), (0, 158, 115)]
+    assert colors[120] == colors[0]
+    assert all(type(part) is int and 0 <= part <= 255 for color in colors for part in color)
+    places = np.array([oklab(color) for color in colors[:120]])
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(120)
+    assert apart.min() > 0.06  # two neighbours of 8 bits are 0.003 apart
+    assert places[:, 0].min() > 0.5
 
 
 def half(value: float, *, twice: bool = False) -> float:
