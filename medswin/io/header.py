@@ -26,8 +26,8 @@ Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
 
 MAX_VOXELS = 2**31
 MAX_RATIO = 200
-"""How many times its own size a compressed scan, or a zip of them, may hold. Scans reach 2 to 5, a body in much air
-some more; only zeros reach this."""
+"""How many times its own size a compressed image, or a zip of them, may hold. Scans reach 2 to 5, a body in much air
+some more; only zeros reach this, and large label maps of little."""
 SMALL = 256 * 2**20
 """Bytes up to which the ratio does not matter."""
 AGAIN = "copy the file again from its source, or export it again"
@@ -115,9 +115,7 @@ def read_header(stream: Stream, path: Path) -> Header:
 
 
 def check_ratio(needed: int, packed: Path, path: Path) -> None:
-    """Refuse a scan whose voxels, compressed in the file ``packed``, would fill the memory from next to nothing.
-
-    Label maps are not asked: they may well be that small.
+    """Refuse an image whose voxels, compressed in the file ``packed``, would fill the memory from next to nothing.
 
     Raises:
         InputError: for more bytes than `SMALL` and than `MAX_RATIO` times the size of that file.

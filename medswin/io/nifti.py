@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def read_nifti(path: Path | str) -> Scan:
             or the same everywhere, that `check_ratio` refuses, or whose header gives no usable spacing or affine.
     """
     path = Path(path)
-    stored, header, grid, findings = _read(path, scan=True)
+    stored, header, grid, findings = _read(path)
     return Scan.checked(case_name(path), _channels_first(stored, header), grid, findings, path)
 
 
@@ -92,33 +93,25 @@ def read_grid(path: Path | str) -> Grid:
 
 
 def read_labels(
-    path: Path | str, *, like: Scan | Grid | None = None, values: Iterable[int] | None = None
+    path: Path | str, *, like: Scan | Grid | None = None, values: Iterable[int] | None = None, known: bool = False
 ) -> NDArray[np.uint8]:
     """Read a label map, (X, Y, Z) uint8. One that is 0 everywhere is fine.
 
     Args:
         path: of the file.
-        like: the scan or grid whose shape and affine it must have.
+        like: the scan or grid whose shape and affine it must have; a scan, which is in memory already, bounds its size.
         values: the values that may occur; any from 0 to 255 where None.
+        known: whether its bytes are known to be ours, so that it may hold more than `check_ratio` allows: of a large
+            scan little else than zeros may be written.
 
     Raises:
         InputError: for a file that `read_nifti` refuses (but for its intensities), with channels, with values that are
             not whole numbers from 0 to 255 or are not among ``values``, or that does not lie on the grid of ``like``.
     """
     path = Path(path)
-    stored, header, grid, _ = _read(path, scan=False)
-    if stored.ndim != 3:
-        raise InputError(
-            f"is a 4D image of {sizes(stored.shape)}, a label map is 3D", where=path, repair="save one volume"
-        )
-    if like is not None:
-        difference = (like.grid if isinstance(like, Scan) else like).difference(grid)
-        if difference:
-            raise InputError(
-                f"does not lie on the grid of its image: {difference}",
-                where=path,
-                repair="resample it onto the image with nearest neighbour, or check that the two belong together",
-            )
+    grid = None if like is None else like.grid if isinstance(like, Scan) else like
+    bounded = known or isinstance(like, Scan)
+    stored, header, *_ = _read(path, bounded=bounded, check=partial(_check_map, like=grid, path=path))
     labels = _whole(stored * np.float64(header.slope) + header.inter if header.scaled else stored, path)
     _check_values(labels, values, path)
     return labels
@@ -160,17 +153,36 @@ def write_image(path: Path | str, array: ArrayLike, affine: ArrayLike, *, orient
     _write(Path(path), np.moveaxis(image, 0, -1) if image.ndim == 4 else image, affine, oriented)
 
 
+def _check_map(header: Header, grid: Grid, *, like: Grid | None, path: Path) -> None:
+    """Refuse, before its voxels are unpacked, what is no label map or lies elsewhere."""
+    if len(header.shape) != 3:
+        raise InputError(
+            f"is a 4D image of {sizes(header.shape)}, a label map is 3D", where=path, repair="save one volume"
+        )
+    difference = like.difference(grid) if like is not None else ""
+    if difference:
+        raise InputError(
+            f"does not lie on the grid of its image: {difference}",
+            where=path,
+            repair="resample it onto the image with nearest neighbour, or check that the two belong together",
+        )
+
+
 def named_like_scans(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """What is named like a NIfTI file directly in a folder, or ends otherwise as told; hidden ones are left out."""
     endings = tuple(suffixes)
     return [p for p in folder.iterdir() if p.name.lower().endswith(endings) and not p.name.startswith(".")]
 
 
-def _read(path: Path, *, scan: bool) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
+def _read(
+    path: Path, *, bounded: bool = False, check: Callable[[Header, Grid], None] | None = None
+) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
     with opened(path) as stream:
         header = read_header(stream, path)
         grid, findings = geometry(header, path)
-        if scan and isinstance(stream, gzip.GzipFile):
+        if check is not None:
+            check(header, grid)
+        if not bounded and isinstance(stream, gzip.GzipFile):
             check_ratio(math.prod(header.shape) * header.dtype.itemsize, path, path)
         stored, extra = read_voxels(stream, header, path)
     if extra:

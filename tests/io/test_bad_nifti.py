@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medswin.errors import InputError
-from medswin.io import read_grid, read_labels, read_nifti
+from medswin.io import Scan, read_grid, read_labels, read_nifti
 
 SaveNifti = Callable[..., Path]
 RAMP = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
@@ -85,7 +85,6 @@ def test_a_scan_of_zeros_that_would_fill_the_memory(save: SaveNifti, monkeypatch
     monkeypatch.setattr("medswin.io.header.SMALL", 10**6 - 1)
     refuse(packed, r"bytes unpack to 0\.000931 GiB of voxels, [5-9]\d\d times as much; .* up to 200 times")
     assert read_nifti(plain).image.numpy().shape == (1, 100, 100, 100)
-    assert read_labels(packed).sum() == 1  # label maps are like that
     assert read_grid(packed).shape == (100, 100, 100)
     body = np.zeros((100, 100, 100), np.uint8)
     body[20:50, 30:60, 20:60] = np.random.default_rng(0).integers(0, 255, (30, 30, 40))
@@ -260,3 +259,23 @@ class TestLabels:
         with pytest.raises(InputError, match="is a 4D image of 4 x 5 x 6 x 2, a label map is 3D"):
             read_labels(save(np.ones((4, 5, 6, 2), np.uint8)))
         assert read_labels(save(np.ones((4, 5, 6, 1), np.uint8))).shape == (4, 5, 6)
+
+    def test_a_map_that_unpacks_to_far_more_than_its_file_is_refused(
+        self, save: SaveNifti, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Unless a scan in memory bounds it, or its bytes are known; what lies elsewhere is refused by its header."""
+        monkeypatch.setattr("medswin.io.header.SMALL", 2**19)
+        plain = save(np.zeros((100, 100, 100), np.uint8))
+        path = plain.with_suffix(".nii.gz")
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        assert not read_labels(plain).any()
+        for like in (None, read_grid(path)):
+            with pytest.raises(InputError, match=r"times as much; .* up to 200 times. Repair: save it uncompressed"):
+                read_labels(path, like=like)
+        assert not read_labels(path, known=True).any()
+        scan = Scan.from_array(np.arange(1e6).reshape(100, 100, 100), read_grid(path).affine)
+        assert not read_labels(path, like=scan).any()
+        monkeypatch.setattr("medswin.io.nifti.read_voxels", None)
+        small = Scan.from_array(np.arange(27.0).reshape(3, 3, 3), np.eye(4))
+        with pytest.raises(InputError, match="its shape is 100 x 100 x 100, not 3 x 3 x 3"):
+            read_labels(path, like=small)
