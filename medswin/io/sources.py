@@ -20,7 +20,7 @@ from medswin.io.private import naming_key
 from medswin.io.reading import AS_IT_IS, Reading
 from medswin.io.selection import Rule
 from medswin.io.source import ImageSource, SeriesSource, Source, as_zipped
-from medswin.io.studies import find_cases
+from medswin.io.studies import find_cases, listed_series
 from medswin.io.table import read_table
 
 __all__ = [
@@ -84,7 +84,7 @@ def _read_so(found: Sources, reading: Reading) -> Sources:
 
 def _found(path: Path, private: Path, channels: Sequence[str], rules: Sequence[Rule], all_series: bool) -> Sources:
     if path.is_file() and path.suffix.lower() == ".csv":
-        return _images(*read_table(path, channels), channels)
+        return _listed(*read_table(path, channels), private, channels)
     if (path / "dataset.json").is_file():
         cases = [case for case in read_unlabelled(path, private) if isinstance(case, Case)]
         return _images(cases, [], channels)
@@ -136,6 +136,25 @@ def _nothing(path: Path, series: Sources, elsewhere: Sequence[Path]) -> InputErr
 def _images(cases: Sequence[Case], failed: Sequence[tuple[str, InputError]], channels: Sequence[str]) -> Sources:
     sources = [ImageSource(case.id, str(case.images[0]), case.images, channels=tuple(channels)) for case in cases]
     return Sources(tuple(sources), tuple(failed))
+
+
+def _listed(
+    cases: Sequence[Case], failed: Sequence[tuple[str, InputError]], private: Path, channels: Sequence[str]
+) -> Sources:
+    """Cases of a table: files, or folders that hold one DICOM series each."""
+    files = _images([case for case in cases if not any(map(Path.is_dir, case.images))], failed, channels)
+    good, bad = list(files.cases), list(files.failed)
+    chosen: list[tuple[str, str]] = []
+    for case in cases:
+        if not any(map(Path.is_dir, case.images)):
+            continue
+        try:
+            source = listed_series(case, private, channels)
+            good.append(source)
+            chosen += [(case.id, f"{one.summary}; named in the table") for one in source.series]
+        except InputError as error:
+            bad.append((case.id, error))
+    return Sources(tuple(good), tuple(bad), chosen=tuple(chosen))
 
 
 def _nothing_fits(found: Sources, path: Path) -> InputError:

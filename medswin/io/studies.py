@@ -9,11 +9,12 @@ from medswin.errors import InputError
 from medswin.io.dicom import Series
 from medswin.io.dicom.series import pseudonym, search
 from medswin.io.found import Sources
+from medswin.io.layouts import Case
+from medswin.io.lone import lone_slices
 from medswin.io.private import naming_key, origin
 from medswin.io.selection import Rule
 from medswin.io.source import SeriesSource
 
-_LONE = "a slice alone, which is no volume"
 _BROKEN = "export their series again; .private/sources.json tells the folder by this name"
 
 
@@ -31,16 +32,24 @@ def find_cases(
         rules: one a channel; none where any series will do.
         all_series: take every series of a one-channel model, whatever the rules say.
 
-    Slices that are no volume are left out; a folder with files that cannot be read is a case that failed.
+    Slices that are no volume are left out, see `medswin.io.lone`; a series for the model that fell apart into such
+    slices, and a folder with files that cannot be read, are cases that failed.
     """
     key, names = naming_key(private), tuple(channels)
     tree = search(folder, key)
     given = list(rules) or [Rule() for _ in names]
     asked = [Rule()] if all_series and len(names) == 1 else given
     left_out = [(one.id, _objections(asked, one)) for one in tree.series]
-    left_out = [(name, why) for name, why in left_out if why] + [(one.id, _LONE) for one in tree.lone]
+    left_out = [(name, why) for name, why in left_out if why]
     fitting = [one for one in tree.series if one.id not in dict(left_out)]
-    cases, failed = [], []
+    cases: list[SeriesSource] = []
+    failed: list[tuple[str, InputError]] = []
+    alone = lone_slices(tree.lone)
+    for group in alone:
+        if group.torn and not _objections(asked, group.series):
+            failed.append((group.name, InputError(group.why, where=group.name, repair=group.repair)))
+        else:
+            left_out.append((group.name, group.why))
     studies: dict[str, list[Series]] = {}
     for one in fitting:
         studies.setdefault(one.id if len(names) == 1 else one.study, []).append(one)
@@ -58,10 +67,32 @@ def find_cases(
         for one, rule, name in zip(case.series, given, names, strict=True)
     ]
     origins = {name: {"files": [str(folder.absolute())]} for name, (folder, _) in broken.items()}
-    origins |= {one.id: origin([one]) for one in (*tree.series, *tree.lone)} | {
-        name: origin(of) for name, of in studies.items()
-    }
+    origins |= {one.id: origin([one]) for one in tree.series} | {one.name: origin([one.series]) for one in alone}
+    origins |= {name: origin(of) for name, of in studies.items()}
     return Sources(tuple(cases), tuple(failed), tuple(left_out), tuple(told), dict(tree.passed_over), origins)
+
+
+def listed_series(case: Case, private: Path, channels: Sequence[str]) -> SeriesSource:
+    """A case whose channels are DICOM series, each the only one in its folder, whatever the model's rules say.
+
+    Raises:
+        InputError: for a file among the folders, a folder for several channels, or one with no series or several.
+    """
+    names = tuple(channels)
+    if len(case.images) != len(names) or not all(path.is_dir() for path in case.images):
+        repair = f"give the columns {', '.join(names)} a folder each, or only files"
+        raise InputError("names a folder of DICOM that is not one channel's", where=case.id, repair=repair)
+    chosen: list[Series] = []
+    for folder, name in zip(case.images, names, strict=True):
+        series = search(folder, naming_key(private)).series
+        if len(series) != 1:
+            raise InputError(
+                f"the folder for {name} holds {len(series)} DICOM series of CT, MR, PT or NM, it must hold one",
+                where=case.id,
+                repair="name the folder of one series, or give the whole tree, which needs no table (-i FOLDER)",
+            )
+        chosen += series
+    return SeriesSource(case.id, case.id, _files(chosen), series=tuple(chosen), channels=names)
 
 
 def _one_each(case: str, series: Sequence[Series], rules: Sequence[Rule], names: Sequence[str]) -> tuple[Series, ...]:

@@ -19,7 +19,8 @@ def read_table(path: Path | str, channels: Sequence[str]) -> Found:
     """The cases that a CSV file lists, one a line.
 
     Its columns are ``case`` and one for each channel, by its name or as ``channel_0000`` and so on; or ``case`` and
-    ``image``, for files that hold all channels. Others are passed over. Files are relative to the table's folder.
+    ``image``, for files that hold all channels. Others are passed over. Files are relative to the table's folder; a
+    folder stands for the DICOM series in it.
 
     Args:
         path: of the table, in UTF-8; commas or semicolons part the cells.
@@ -98,13 +99,10 @@ def _file(cell: str, what: str, table: Path, where: str) -> Path:
         raise InputError(f"names no file for {what}", where=where, repair="fill in the path, or remove the line")
     path = table.parent / cell.replace("\\", "/")
     try:
-        there, folder = path.is_file(), path.is_dir()
+        there = path.exists()
     except OSError:  # a name that is too long, or a folder that is closed to us
-        there = folder = False
-    if folder:
-        repair = "name a file of it; of DICOM, give the folder itself (-i FOLDER), or convert its series to .nii.gz"
-        raise InputError(f"is a folder, a table lists files (for {what}, {where})", where=path, repair=repair)
+        there = False
     if not there:
         repair = f"correct the path of {what}, which is relative to the folder of the table"
-        raise InputError(f"no such file (for {what}, {where})", where=path, repair=repair)
+        raise InputError(f"no such file or folder (for {what}, {where})", where=path, repair=repair)
     return path

@@ -37,15 +37,25 @@ def along(headers: Sequence[Header]) -> NDArray[np.float64] | None:
 
 def halves(a: Sequence[Header], b: Sequence[Header]) -> str:
     """How two groups of a series may be parts of one volume: evenly ``"between"`` each other, ``"behind"``, or not."""
-    if _whose(a[0]) != _whose(b[0]) or a[0].size != b[0].size or a[0].place is None or b[0].place is None:
-        return ""
-    if np.abs(a[0].place.axes - b[0].place.axes).max() > _NEARLY:
+    if _whose(a[0]) != _whose(b[0]) or a[0].size != b[0].size or not _nearly_parallel(a[0], b[0]):
         return ""
     first, second, both = along(a), along(b), along([*a, *b])
     if first is None or second is None or both is None or not _even(np.sort(both)):
         return ""
     apart = max(first.min(), second.min()) > min(first.max(), second.max())
     return "behind" if apart else "between"
+
+
+def evenly_spaced(headers: Sequence[Header]) -> bool:
+    """Whether slices of one size and direction lie as evenly as a volume's, whosever they are."""
+    positions, first = along(headers), headers[0]
+    if positions is None or any(one.size != first.size or not _nearly_parallel(first, one) for one in headers):
+        return False
+    return _even(np.sort(positions))
+
+
+def _nearly_parallel(a: Header, b: Header) -> bool:
+    return a.place is not None and b.place is not None and np.abs(a.place.axes - b.place.axes).max().item() <= _NEARLY
 
 
 def _whose(header: Header) -> tuple[str, ...]:
