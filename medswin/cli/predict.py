@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+MOST_REASONS = 5
+
 
 class Precision(StrEnum):
     """Arithmetic of the network; auto is the fast one that the device is exact enough in."""
@@ -52,6 +54,15 @@ def predict(
         bool, typer.Option("--resample-tilt", help="Straighten slices of a tilted gantry, which are refused else.")
     ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the cases and the cores.")] = 1,
+    case_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--case-timeout",
+            metavar="MINUTES",
+            min=0.01,
+            help="Kill what takes longer over a case, and report it. Without it a case takes as long as it will.",
+        ),
+    ] = None,
     review: Annotated[
         bool, typer.Option("--review", help="Make the review pages and the worklist too, in review/ of the output.")
     ] = False,
@@ -62,7 +73,7 @@ def predict(
     from medswin.cli import screen
     from medswin.cli.process import is_logged
     from medswin.cli.review import tell
-    from medswin.cli.status import batch_status, complain
+    from medswin.cli.status import DONE, SOME_FAILED
     from medswin.inference import Predictor, predict_folder
     from medswin.inference.schedule import in_processes, in_turn
     from medswin.io.sources import Reading
@@ -82,8 +93,9 @@ def predict(
             "memory_limit_gb": memory_limit / workers if memory_limit else None,
             "threads": max(threads // workers, 1) if threads else None,
         }
-        aside = in_processes(partial(load_in_worker, model, each, is_logged()), workers)
-        schedule = aside if workers > 1 else in_turn(predictor, aside)
+        load = partial(load_in_worker, model, each, is_logged())
+        aside = in_processes(load, workers, None if case_timeout is None else 60 * case_timeout)
+        schedule = aside if workers > 1 or case_timeout is not None else in_turn(predictor, aside)
         result = predict_folder(
             predictor,
             inputs,
@@ -99,15 +111,34 @@ def predict(
         before = sum(case.resumed for case in result.done)
         screen.outcomes(f"{len(result.done) - before} segmented, {before} were there already", result.done)
         screen.facts([("results", out)])
-    if result.skipped:
-        screen.line(f"{len(result.skipped)} series left out, see {out / 'run.log'}; --all-series takes them")
-    for one in result.failed:
-        complain(one.reason)
-    status = batch_status(len(result.done), len(result.failed))
+    tell_left_out(result, out)
+    if result.failed:
+        screen.failures([(one.case, *one.told) for one in result.failed])
+    status = SOME_FAILED if result.failed else DONE
     if review and result.done:
         with screen.bar(shown=progress) as bar:
-            status = max(status, tell(out, out / "review", None, bar.track))
+            built = tell(out, out / "review", None, bar.track)
+        status = status if built == DONE else SOME_FAILED
     raise typer.Exit(status)
+
+
+def tell_left_out(result: Any, out: Path) -> None:
+    """Say which series were left out, by the reasons, and which results of earlier runs count no more."""
+    from collections import Counter
+
+    from medswin.cli import screen
+    from medswin.io.superseded import FOLDER
+
+    reasons = Counter(why for _, why in result.skipped).most_common()
+    for why, count in reasons[:MOST_REASONS]:
+        screen.line(f"{count} left out: {why}")
+    if reasons:
+        others = sum(count for _, count in reasons[MOST_REASONS:])
+        more = f"{others} left out for other reasons. " if others else ""
+        screen.line(f"{more}See {out / 'run.log'}; --all-series takes what the model's rules leave out")
+    if result.superseded:
+        names = ", ".join(name for name, _ in result.superseded)
+        screen.line(f"set aside in {out / FOLDER}, as their series has other names now: {names}")
 
 
 def load_in_worker(model: str, options: dict[str, Any], log: bool) -> Any:

@@ -26,6 +26,8 @@ from medswin.prediction import OODResult
 
 COLOURS = {"accept": "green", "review": "yellow", "reject": "red", "not checked": "dim"}
 MOST_ROWS = 50
+NAME = 22  # the pseudonym of a series and its part: names that are not folded
+WIDE, FEW = 72, 4  # on a screen of so many columns, beside so many numbers
 MOST_VOLUMES = 8  # columns; more do not fit into a terminal, and are in the files
 
 
@@ -44,14 +46,34 @@ class Outcome(Protocol):
     def volumes_ml(self) -> Mapping[str, float]: ...
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int = 0) -> None:
-    """Print a table; its last ``numbers`` columns are numbers and stand on the right."""
-    sheet = Table(title=_plain(title), title_justify="left", title_style="bold")
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    numbers: int = 0,
+    ruled: bool = False,
+    stderr: bool = False,
+) -> None:
+    """Print a table, ``ruled`` between its rows; its last ``numbers`` columns are numbers and stand on the right."""
+    console = Console(stderr=stderr)
+    sheet = Table(title=_plain(title), title_justify="left", title_style="bold", show_lines=ruled)
+    cells = [[_plain(cell) for cell in row] for row in rows]
     for index, name in enumerate(columns):
         sheet.add_column(_plain(name), overflow="fold", justify="right" if index >= len(columns) - numbers else "left")
-    for row in rows:
-        sheet.add_row(*map(_plain, row))
-    Console().print(sheet)
+    roomy = console.width >= WIDE and numbers <= FEW
+    sheet.columns[0].no_wrap = roomy and all(len(row[0]) <= NAME for row in cells)
+    for row in cells:
+        sheet.add_row(*row)
+    console.print(sheet)
+
+
+def failures(failed: Sequence[tuple[str, str, str]]) -> None:
+    """Print what failed to stderr: of each case its name, what is wrong and how to mend it, wrapped.
+
+    As wide as the terminal; where there is none, 80 columns or what ``COLUMNS`` says.
+    """
+    table(f"{len(failed)} failed", ["case", "what failed", "how to mend it"], failed, ruled=True, stderr=True)
 
 
 def line(text: str) -> None:

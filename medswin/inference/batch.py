@@ -33,11 +33,13 @@ class BatchResult:
         done: the cases that have results, in the order in which they ended.
         failed: those that have none.
         skipped: name of each DICOM series that is not for this model, and why.
+        superseded: name of each result of an earlier run that was set aside because its series has other names now.
     """
 
     done: tuple[CaseResult, ...]
     failed: tuple[Failed, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    superseded: tuple[tuple[str, str], ...] = ()
 
 
 def predict_folder(
@@ -56,10 +58,11 @@ def predict_folder(
 
     A case that cannot be used is reported and the others are done. A case whose results are there, whole, unchanged,
     and made of the same files with the same package and settings, is not done again. Results of other files are removed
-    before their case is done again, so that a failure leaves none of them. ``volumes.csv`` and ``summary.csv`` (worst
-    cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of those that failed in
-    this one; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and done. What a
-    DICOM case's name stands for is kept in ``.private``, for the owner's eyes only.
+    before their case is done again, so that a failure leaves none of them; those of a series that goes by other names
+    since it grew, or that this run leaves out, are set aside in ``.superseded``. ``volumes.csv`` and ``summary.csv``
+    (worst cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of those that failed
+    since; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and done. What a DICOM
+    case's name stands for is kept in ``.private``, for the owner's eyes only.
 
     Args:
         predictor: the model.
@@ -96,9 +99,10 @@ def predict_folder(
             zipped=inputs,
         )
         _check_places(sources.cases, inputs, out)
-        keep_origins(out, sources.origins)
+        before = keep_origins(out, sources.origins)
         records = Records(out)
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
+        superseded = records.supersede(sources, before)
         begun = Begun(out)
         work = Work(out, part, overwrite, dict(records.manifest.last), begun)
         run = (schedule or in_turn(predictor))(sources.cases, work)
@@ -112,7 +116,7 @@ def predict_folder(
         done = tuple(one for one in outcomes if isinstance(one, CaseResult))
         bad = tuple(one for one in outcomes if isinstance(one, Failed))
         bad += records.end(done, bad)
-    return BatchResult(done, bad, sources.left_out)
+    return BatchResult(done, bad, sources.left_out, superseded)
 
 
 @contextmanager
@@ -126,7 +130,7 @@ def _cleared(out: Path) -> Iterator[None]:
 def _untried(sources: Sources) -> Iterator[Outcome]:
     """Cases that failed while they were looked for."""
     for case, error in sources.failed:
-        yield Failed(case, case, explain(error))
+        yield Failed(Path(case).name, str(error.where or case), explain(error))
 
 
 def _drawn(progress: Progress, cases: Sequence[Source], run: Iterator[Outcome]) -> Iterator[Outcome]:

@@ -53,5 +53,11 @@ class Failed:
     where: str
     reason: str
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """What is wrong, and how to mend it."""
+        what, _, repair = self.reason.partition(". Repair: ")
+        return what.removeprefix(f"{self.where}: "), repair
+
 
 Outcome: TypeAlias = CaseResult | Failed

@@ -15,6 +15,7 @@ from medswin.io.manifest import Entry, Manifest
 from medswin.io.run_log import RunLog
 from medswin.io.sources import Sources
 from medswin.io.summary import write_summary
+from medswin.io.superseded import FOLDER, SUPERSEDED, results, set_aside, superseded
 
 
 class Records:
@@ -40,6 +41,31 @@ class Records:
             with self._kept():
                 self.manifest.add(Entry(name, "skipped", why))
 
+    def supersede(self, sources: Sources, before: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+        """Set aside results that must not look current, and note why; gives those whose name is no more.
+
+        They are those of a series that goes by other names now, and those of what this run leaves out or cannot try.
+
+        Args:
+            sources: of this run.
+            before: where the names of earlier runs came from.
+        """
+        there, last = results(self.out), self.manifest.last
+        told = {case for case, entry in last.items() if entry.reason.startswith(SUPERSEDED)}
+        gone = superseded(sorted((there | set(last)) - (told - there)), before, sources.origins)
+        for case, why in gone.items():
+            with self._kept():
+                self.manifest.add(Entry(case, "skipped", why))
+        untried = {case for case, _ in (*sources.left_out, *sources.failed)} - {one.case for one in sources.cases}
+        for case in sorted(there & (untried | set(gone))):
+            with self._kept():
+                set_aside(self.out, case)
+                self.log.say(f"aside    {case}: its results of an earlier run lie in {FOLDER} now")
+        for case, why in gone.items():
+            with self._kept():
+                self.log.say(f"gone     {case}: {why}")
+        return tuple((case, why) for case, why in gone.items() if case in there)
+
     def note(self, outcome: Outcome) -> Outcome:
         """Note how a case ended, and give that back."""
         if isinstance(outcome, Failed):
@@ -59,13 +85,17 @@ class Records:
         """Write the tables; gives what could not be written."""
         steps: tuple[Callable[[], object], ...] = (
             lambda: self.log.end(len(done), len(failed)),
-            lambda: write_volumes(self.out, without={one.case for one in failed}),
+            lambda: write_volumes(self.out, without={one.case for one in failed} | self._without()),
             lambda: write_summary(self.out, self.manifest.last),
         )
         for step in steps:
             with self._kept():
                 step()
         return tuple(self.unwritten.values())
+
+    def _without(self) -> set[str]:
+        """Cases that have no results, by what was last said of them."""
+        return {case for case, entry in self.manifest.last.items() if entry.state != "done"}
 
     @contextmanager
     def _kept(self) -> Iterator[None]:

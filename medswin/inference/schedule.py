@@ -6,10 +6,12 @@ spread, so that another engine is another function of this form.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +31,9 @@ Schedule: TypeAlias = Callable[[Sequence[Source], Work], Iterator[Outcome]]
 
 TRIES = 2
 """How often a case is begun whose worker dies."""
+
+_BEGUN = "begun"  # what a worker answers when it has its model and a case
+_END_S = 5.0  # in which a killed process ends, unless it waits for a disk that does not answer
 
 
 def in_turn(predictor: Predicts, elsewhere: Schedule | None = None) -> Schedule:
@@ -73,14 +78,17 @@ def in_turn(predictor: Predicts, elsewhere: Schedule | None = None) -> Schedule:
     return run
 
 
-def in_processes(load: Callable[[], Predicts], workers: int) -> Schedule:
+def in_processes(load: Callable[[], Predicts], workers: int, timeout_s: float | None = None) -> Schedule:
     """In several processes on this machine, which share its cores; the largest cases first.
 
     A worker that dies, of too little memory for example, is replaced, and its case begun again, `TRIES` times in all.
+    One that takes too long is killed and replaced too, and its case has failed.
 
     Args:
         load: makes a worker's predictor; it is handed to another process.
         workers: how many.
+        timeout_s: how long a case may take, from when a worker with its model loaded has it; as long as it will where
+            None.
     """
 
     def run(sources: Sequence[Source], work: Work) -> Iterator[Outcome]:
@@ -92,15 +100,20 @@ def in_processes(load: Callable[[], Predicts], workers: int) -> Schedule:
                 for worker in pool:
                     if worker.source is None and waiting:
                         worker.give(waiting.popleft())
-                for worker in _ready([worker for worker in pool if worker.source]):
-                    source, outcome = worker.take()
+                for worker in _ready([worker for worker in pool if worker.source], timeout_s):
+                    late = worker.left_s(timeout_s) <= 0 and not worker.end.poll()
+                    source, outcome = worker.take(late=late)
+                    if source is None:
+                        continue
                     if outcome is not None:
                         yield outcome
                         continue
                     tries[source.case] = tries.get(source.case, 0) + 1
                     worker.stop()
                     pool[pool.index(worker)] = _Worker(load, work, workers)
-                    if tries[source.case] < TRIES:
+                    if late:
+                        yield Failed(source.case, source.where, _too_long(source, timeout_s))
+                    elif tries[source.case] < TRIES:
                         waiting.append(source)
                     else:
                         yield Failed(source.case, source.where, _died(source))
@@ -118,6 +131,13 @@ def _died(source: Source) -> str:
     )
 
 
+def _too_long(source: Source, timeout_s: float | None) -> str:
+    return (
+        f"{source.where}: it took longer than {(timeout_s or 0) / 60:.3g} min (--case-timeout), its process was "
+        "killed. Repair: allow more, cut the region out with --box, or see whether its disk answers"
+    )
+
+
 @dataclass(eq=False)
 class _Worker:
     """A process that does one case at a time."""
@@ -126,6 +146,7 @@ class _Worker:
     work: Work
     of: int
     source: Source | None = None
+    since: float | None = None
     end: Connection[Any, Any] = field(init=False)
     process: Any = field(init=False)
 
@@ -137,32 +158,46 @@ class _Worker:
         other.close()  # so that the pipe ends with the process
 
     def give(self, source: Source) -> None:
-        self.source = source
+        self.source, self.since = source, None
         with suppress(OSError):  # it died: `take` says so
             self.end.send(source)
 
-    def take(self) -> tuple[Source, Outcome | None]:
-        """The case that it was given and what became of it; None where the process died."""
+    def left_s(self, timeout_s: float | None) -> float:
+        """How long it may still take for the case that it has begun."""
+        if timeout_s is None or self.since is None:
+            return math.inf
+        return timeout_s - (time.monotonic() - self.since)
+
+    def take(self, *, late: bool) -> tuple[Source | None, Outcome | None]:
+        """The case that it was given, None where it has only begun it; and what became of it, None where that is none.
+
+        Nothing became of it where the process died, or is late.
+        """
+        outcome: Any = None
+        if not late:
+            with suppress(EOFError, OSError):
+                outcome = self.end.recv()
+        if outcome == _BEGUN:
+            self.since = time.monotonic()
+            return None, None
         source, self.source = self.source, None
-        try:
-            outcome = self.end.recv()
-        except (EOFError, OSError):
-            return source, None  # type: ignore[return-value]
         if isinstance(outcome, MedswinError):
             raise outcome
-        return source, outcome  # type: ignore[return-value]
+        return source, outcome
 
     def stop(self) -> None:
         """End the process, at once if it does not end with the pipe."""
         self.end.close()
         self.process.join(timeout=1)
         self.process.kill()
-        self.process.join()
+        self.process.join(timeout=_END_S)
 
 
-def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
-    ends = wait([worker.end for worker in workers])
-    return [worker for worker in workers if worker.end in ends]
+def _ready(workers: Sequence[_Worker], timeout_s: float | None) -> list[_Worker]:
+    """Those that said something, died, or are late."""
+    left = min(worker.left_s(timeout_s) for worker in workers)
+    ends = wait([worker.end for worker in workers], None if left == math.inf else max(left, 0.0))
+    return [worker for worker in workers if worker.end in ends or worker.left_s(timeout_s) <= 0]
 
 
 def _serve(end: Connection[Any, Any], load: Callable[[], Predicts], work: Work, workers: int) -> None:
@@ -180,6 +215,7 @@ def _serve(end: Connection[Any, Any], load: Callable[[], Predicts], work: Work, 
             source = end.recv()
         except EOFError:
             return
+        end.send(_BEGUN)
         end.send(work.whole(predictor, source))
 
 

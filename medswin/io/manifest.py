@@ -21,7 +21,8 @@ class Entry:
 
     Attributes:
         case: its name.
-        state: ``"done"`` (results are there), ``"failed"`` or ``"skipped"`` (not for this model).
+        state: ``"done"`` (results are there), ``"failed"`` or ``"skipped"`` (not for this model, or
+            a name that is no more: see `medswin.io.superseded`).
         reason: why it failed or was skipped, with the repair.
         seconds: that it took.
         outputs: name -> SHA-256 of each file of its results.

@@ -70,8 +70,8 @@ def origin(series: Sequence[Series]) -> dict[str, list[str]]:
     return {"files": files, "series": [one.slices[0].series for one in series]}
 
 
-def keep_origins(folder: Path, origins: Mapping[str, Mapping[str, object]]) -> None:
-    """Keep where each case came from, beside what earlier runs kept, with mode 0600.
+def keep_origins(folder: Path, origins: Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, Any]]:
+    """Keep where each case came from, beside what earlier runs kept, with mode 0600; gives what they kept.
 
     Raises:
         InputError: if it cannot be written.
@@ -84,6 +84,7 @@ def keep_origins(folder: Path, origins: Mapping[str, Mapping[str, object]]) -> N
         except InputError:  # it may be mended by hand
             path.replace(path.with_name(f"{path.name}.damaged"))
     _write(path, json.dumps({**before, **origins}, indent=1).encode())
+    return {name: row for name, row in before.items() if isinstance(row, dict)}
 
 
 def read_origins(folder: Path) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from medswin.cli import app
+from medswin.cli import app, screen
+from medswin.cli.predict import tell_left_out
+from medswin.inference import BatchResult
 
 
 def test_a_good_scan_ends_with_0(medswin: Callable, scans: Path, tiny_package: Path, tmp_path: Path) -> None:
@@ -27,17 +29,59 @@ def test_one_bad_scan_does_not_stop_the_others(
     status, out, err = medswin("predict", "-i", scans, "-o", tmp_path / "out", "-m", tiny_package, "--no-progress")
     assert status == 1
     assert "good" in out
-    assert len(err.splitlines()) == 1
-    assert "bad.nii.gz" in err
-    assert "Repair:" in err
+    assert err.splitlines()[0].strip() == "1 failed"
+    case = next("".join(row.split()) for row in err.splitlines() if "bad" in row)
+    assert case.startswith("│bad│isnotaNIfTIfile│exportthescanas.nii")
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["good.nii.gz"]
 
 
-def test_a_bad_scan_alone_ends_with_2(medswin: Callable, tiny_package: Path, tmp_path: Path) -> None:
+def test_a_bad_scan_alone_ends_with_1(medswin: Callable, tiny_package: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.nii.gz"
     bad.write_text("this is no scan")
     status, _, err = medswin("predict", "-i", bad, "-o", tmp_path / "out", "-m", tiny_package, "--no-progress")
-    assert (status, len(err.splitlines())) == (2, 1)
+    assert (status, err.splitlines()[0].strip()) == (1, "1 failed")
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_what_failed_is_a_table_that_loses_nothing(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also into a pipe. On 80 columns the name of a series and its part stays on one line."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    name, what, repair = "series-0123456789ab-1", "[red]x\x1b[2J " + "its slices lie apart " * 4, "export it " * 6
+    screen.failures([(name, what, repair), ("a", "y", "z")])
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    lines = seen.err.splitlines()
+    assert max(map(len, lines)) <= columns
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    told = ["".join(row[column] for row in cells).replace(" ", "") for column in range(3)]
+    expected = [name + "a", what.replace("\x1b", "\\x1b") + "y", repair + "z"]
+    assert told == [text.replace(" ", "") for text in expected]
+    assert (cells[0][0] == name) == (columns == 80)
+
+
+def test_a_wide_table_loses_no_figure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = ["case", "verdict", "p", "anterior hippocampus (ml)", "posterior hippocampus (ml)"]
+    for name in ("series-0123456789ab-1", "a" * 60):
+        screen.table("1 segmented", columns, [[name, "accept", "0.690", "1.953", "1.544"]], numbers=3)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any("1.953 │" in line and line.endswith("1.544 │") for line in lines)
+        assert (name in "".join(lines)) == (len(name) < 22)
+
+
+def test_what_is_left_out_is_told_by_its_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [(f"series-{i}", "CT, the model takes MR") for i in range(3)] + [("a", "1"), ("b", "2"), ("c", "3")]
+    superseded = (("series-0", "superseded by series-0-1"),)
+    result = BatchResult((), (), (*skipped, ("d", "4"), ("e", "5")), superseded)
+    tell_left_out(result, Path("out"))
+    assert capsys.readouterr().out.splitlines() == [
+        "3 left out: CT, the model takes MR", "1 left out: 1", "1 left out: 2", "1 left out: 3", "1 left out: 4",
+        "1 left out for other reasons. See out/run.log; --all-series takes what the model's rules leave out",
+        "set aside in out/.superseded, as their series has other names now: series-0",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", ["input", "model", "device"])

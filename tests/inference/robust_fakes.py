@@ -58,3 +58,16 @@ def deadly(mark: Path | None = None) -> Predictor:
     made = Deadly(threshold_model(spacing_mm=None))
     made.mark = mark
     return made
+
+
+class Hanging(Predictor):
+    """Never ends with case ``b``."""
+
+    def predict(self, prepared):
+        while prepared.scan.case == "b":
+            time.sleep(1)
+        return super().predict(prepared)
+
+
+def hanging() -> Predictor:
+    return Hanging(threshold_model(spacing_mm=None))

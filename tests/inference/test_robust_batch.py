@@ -15,11 +15,12 @@ import nibabel
 import numpy as np
 import pytest
 from inference_fakes import threshold_model
-from robust_fakes import deadly, plain, slow, write_scans
+from robust_fakes import deadly, hanging, plain, slow, write_scans
 
 from medswin.errors import InputError
 from medswin.inference import Predictor, predict_folder
 from medswin.inference import predictor as predictor_module
+from medswin.inference.outcome import Failed
 from medswin.inference.schedule import TRIES, in_processes
 from medswin.io import cases as cases_module
 from medswin.io import read_case
@@ -149,6 +150,47 @@ def test_the_case_of_a_dead_worker_is_tried_again_and_then_reported(tmp_path: Pa
     assert [one.reason.split(": ", 1)[1].split(",")[0] for one in result.failed] == (
         [] if once else [f"the process that worked on it was killed {TRIES} times"]
     )
+
+
+def test_a_case_that_hangs_is_killed_and_reported(tmp_path: Path) -> None:
+    """Once, as it would hang again; the others are done."""
+    scans, out = write_scans(tmp_path / "scans", "abc"), tmp_path / "out"
+    result = predict_folder(plain(), scans, out, schedule=in_processes(hanging, 1, timeout_s=6.0))
+    assert sorted(case.case for case in result.done) == ["a", "c"]
+    (failed,) = result.failed
+    what, repair = failed.told
+    assert what == "it took longer than 0.1 min (--case-timeout), its process was killed"
+    assert repair.startswith("allow more, ")
+    assert {row["case"]: row["state"] for row in lines(out)} == {"a": "done", "b": "failed", "c": "done"}
+
+
+def test_a_failure_says_what_and_how_to_mend_it() -> None:
+    known = Failed("a", "in/a.nii", "in/a.nii: the file is empty. Repair: copy it again, or export it")
+    assert known.told == ("the file is empty", "copy it again, or export it")
+    assert Failed("a", "in/a.nii", "in/b.nii: Permission denied").told == ("in/b.nii: Permission denied", "")
+
+
+def test_no_folder_is_kept_of_what_fails_before_it_is_tried(tmp_path: Path) -> None:
+    """Two scans of one name, and a table of files that are gone."""
+    folder, out = tmp_path / "Hans Muster", tmp_path / "out"
+    write_scans(folder, "ab")
+    (folder / "a.nii").write_bytes(b"x")
+    (tmp_path / "cases.csv").write_text("case,image\nx,Hans Muster/b.nii.gz\ny,Hans Muster/gone.nii\n")
+    assert [one.case for one in predict_folder(plain(), folder, out).failed] == ["a.nii", "a.nii.gz"]
+    assert [one.case for one in predict_folder(plain(), tmp_path / "cases.csv", out).failed] == ["cases.csv, line 3"]
+    assert len(lines(out)) == 5
+    assert not [path for path in out.glob("*") if path.is_file() and b"Muster" in path.read_bytes()]
+
+
+def test_volumes_are_those_of_cases_that_are_done(tmp_path: Path) -> None:
+    """Not those of one that failed since, also after a run on something else."""
+    scans, out = write_scans(tmp_path / "scans", "ab"), tmp_path / "out"
+    predict_folder(plain(), scans, out)
+    (scans / "a.nii.gz").write_text("no image")
+    predict_folder(plain(), scans, out)
+    predict_folder(plain(), write_scans(tmp_path / "others", "c"), out)
+    rows = [line.split(",")[0] for line in (out / "volumes.csv").read_text().splitlines()[1:]]
+    assert rows == ["b", "c"]
 
 
 def test_short_of_memory_it_is_tried_again_in_smaller_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,81 @@
+"""Names of earlier runs that stand for nothing any more: the series behind them grew, shrank or was mended since."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medswin.io.files import writing
+
+FOLDER = ".superseded"
+SUPERSEDED = "superseded by "
+_NAMES = re.compile(r"(?:series|slices?|files)-([0-9a-f]{12})(?:-\d+)?")
+_SHOWN = 3
+
+
+def superseded(
+    known: Iterable[str], before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Each name that the same series or files go by no more, and what they are called now.
+
+    A series is named by a keyed hash of its UID; the parts of one that holds several volumes are numbered, a slice
+    alone is named as such. One without a UID is named by its first file, and a folder with damaged files by its path:
+    these are told by their files.
+
+    Args:
+        known: names that earlier runs gave.
+        before: where those came from, see `medswin.io.private.read_origins`.
+        now: the same of all that this run found.
+    """
+    by_hash: dict[str, list[str]] = {}
+    by_file: dict[str, list[str]] = {}
+    for name, origin in now.items():
+        found = _NAMES.fullmatch(name)
+        if found is None:
+            continue
+        by_hash.setdefault(found[1], []).append(name)
+        for file in {part for path in _files(origin) for part in (path, str(Path(path).parent))}:
+            by_file.setdefault(file, []).append(name)
+    reasons = {}
+    for name in known:
+        found = _NAMES.fullmatch(name)
+        if found is None or name in now:
+            continue
+        by_files = (other for file in _files(before.get(name, {})) for other in by_file.get(file, []))
+        others = sorted(set(by_hash.get(found[1], []) or by_files))
+        if others:
+            reasons[name] = f"{SUPERSEDED}{_few(others)}: its files are others than they were, or more"
+    return reasons
+
+
+def results(folder: Path) -> set[str]:
+    """Names of the cases of which anything lies in a folder of results."""
+    files = [path.name for ending in (".json", ".nii.gz") for path in folder.glob(f"[!.]*{ending}")]
+    return {name.removesuffix(".json").removesuffix(".nii.gz") for name in files}
+
+
+def set_aside(folder: Path, case: str) -> bool:
+    """Move what there is of a case into ``.superseded``, where nothing looks; gives whether there was anything.
+
+    Raises:
+        InputError: if it cannot be moved.
+    """
+    files = [folder / f"{case}{ending}" for ending in (".json", ".nii.gz")]
+    there = [file for file in files if file.is_file()]
+    for file in there:
+        with writing(file):
+            (folder / FOLDER).mkdir(exist_ok=True)
+            file.replace(folder / FOLDER / file.name)
+    return bool(there)
+
+
+def _files(origin: Mapping[str, Any]) -> list[str]:
+    files = origin.get("files", [])
+    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

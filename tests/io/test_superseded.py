@@ -1,0 +1,48 @@
+"""Which names of earlier runs stand for nothing any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medswin.io.superseded import results, set_aside, superseded
+
+A, B = "0123456789ab", "cdef01234567"
+OLD = {"files": ["t/1"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "others"),
+    [
+        (f"series-{A}", {f"series-{A}-1": {}, f"series-{A}-2": {}}, f"series-{A}-1, series-{A}-2"),
+        (f"series-{A}-2", {f"series-{A}": {}}, f"series-{A}"),
+        (f"series-{A}-1", {f"series-{A}-{i:02}": {} for i in range(1, 11)}, f"series-{A}-01, series-{A}-02, "),
+        (f"slice-{A}", {f"series-{A}": {}}, f"series-{A}"),
+        (f"slice-{A}-07", {f"slices-{A}": {}}, f"slices-{A}"),
+        (f"series-{A}", {f"series-{B}": {"files": ["t/0", "t/1"]}}, f"series-{B}"),  # named by its first file
+        (f"files-{A}", {f"series-{B}": {"files": ["t/1/a"]}}, f"series-{B}"),  # a folder that was mended
+        (f"series-{A}", {f"series-{A}": {}}, ""),
+        (f"series-{A}", {f"series-{A}": {}, f"series-{A}-1": {}}, ""),
+        (f"series-{A}", {f"series-{B}": {"files": ["t/2"]}}, ""),
+        (f"series-{A}", {"scan": OLD}, ""),
+        ("scan", {f"series-{A}": OLD, "scan-1": OLD}, ""),
+        (f"study-{A}", {f"series-{A}": OLD}, ""),
+    ],
+)
+def test_a_name_is_superseded_by_those_of_its_series(name: str, now: dict, others: str) -> None:
+    found = superseded([name], {name: OLD}, now)
+    assert list(found) == ([name] if others else [])
+    assert found.get(name, "").startswith(f"superseded by {others}" if others else "")
+
+
+def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
+    for name in ("a.json", "a.nii.gz", "b.nii.gz", ".tmp-c.nii.gz", "summary.csv"):
+        (tmp_path / name).write_text(name)
+    assert results(tmp_path) == {"a", "b"}
+    assert [set_aside(tmp_path, case) for case in ("a", "b", "c")] == [True, True, False]
+    assert results(tmp_path) == set()
+    assert sorted(path.name for path in (tmp_path / ".superseded").iterdir()) == ["a.json", "a.nii.gz", "b.nii.gz"]
+    (tmp_path / "a.json").write_text("newer")
+    set_aside(tmp_path, "a")
+    assert (tmp_path / ".superseded" / "a.json").read_text() == "newer"
