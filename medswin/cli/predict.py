@@ -69,7 +69,10 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo cases that have results already.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Draw a progress bar.")] = True,
 ) -> None:
-    """Segment scans. A case that fails is reported, and the others are done; the same command goes on after a stop."""
+    """Segment scans. A case that fails is reported, and the others are done; the same command goes on after a stop.
+
+    Exit status: 0 all processed, 1 some or all failed (a table says what and how to mend it), 2 nothing could be begun.
+    """
     from medswin.cli import screen
     from medswin.cli.process import is_logged
     from medswin.cli.review import tell

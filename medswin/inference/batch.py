@@ -57,9 +57,9 @@ def predict_folder(
     """Segment all cases of an input: ``<case>.nii.gz`` and ``<case>.json`` each, and tables of all.
 
     A case that cannot be used is reported and the others are done. A case whose results are there, whole, unchanged,
-    and made of the same files with the same package and settings, is not done again. Results of other files are removed
-    before their case is done again, so that a failure leaves none of them; those of a series that goes by other names
-    since it grew, or that this run leaves out, are set aside in ``.superseded``. ``volumes.csv`` and ``summary.csv``
+    and made of the same files with the same package and settings, is not done again. Results of other files are set
+    aside in ``.superseded`` before their case is done again, so that a failure leaves none of them, and so are those of
+    a series that goes by other names since it grew, or that this run leaves out. ``volumes.csv`` and ``summary.csv``
     (worst cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of those that failed
     since; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and done. What a DICOM
     case's name stands for is kept in ``.private``, for the owner's eyes only.

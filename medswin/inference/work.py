@@ -15,9 +15,10 @@ from medswin.inference.box import Box
 from medswin.inference.model import Model
 from medswin.inference.outcome import CaseResult, Failed, Outcome
 from medswin.inference.prepare import Prepared, file_sha256
-from medswin.io.cases import described_case, read_case, remove_case, write_case
+from medswin.io.cases import described_case, read_case, write_case
 from medswin.io.manifest import Entry
 from medswin.io.sources import Source
+from medswin.io.superseded import set_aside
 from medswin.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Work:
         there = None if self.overwrite else self._made_before(described, digest, predictor.settings(self.box))
         if there is not None:
             return CaseResult.of(there, _hashes(self.out, source.case), resumed=True)
-        _remove_stale(described, digest)
+        _set_stale_aside(described, digest)
         return replace(predictor.prepare(source.read(), self.box), sha256=digest)
 
     def segmented(
@@ -124,11 +125,11 @@ def _hashes(out: Path, case: str) -> dict[str, str]:
     return {name: file_sha256(out / name) for name in (f"{case}.nii.gz", f"{case}.json")}
 
 
-def _remove_stale(described: Path, digest: str | None) -> None:
-    """Remove the results of another scan of this name; those of a scan that cannot be read now are left."""
+def _set_stale_aside(described: Path, digest: str | None) -> None:
+    """Set aside the results of another scan of this name; those of a scan that cannot be read now are left."""
     values = described_case(described)
     if values is None or digest is None:
         return
     provenance = values.get("provenance")
     if not isinstance(provenance, dict) or provenance.get("input_sha256") != digest:
-        remove_case(described.parent, described.stem)
+        set_aside(described.parent, described.stem)

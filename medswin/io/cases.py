@@ -65,12 +65,6 @@ def check_case_name(case: str, where: object = None) -> None:
         raise InputError(f"a case name must be text, got {case!a}", repair="rename the file in UTF-8") from None
 
 
-def remove_case(folder: Path | str, case: str) -> None:
-    """Remove the two files of a case, as far as they are there; see `medswin.io.files.remove` for the errors."""
-    for name in (f"{case}.json", f"{case}.nii.gz"):
-        remove(Path(folder) / name)
-
-
 def described_case(path: Path) -> dict[str, Any] | None:
     """What a ``<case>.json`` says, its label map unseen; None where there is none that this medswin wrote."""
     try:

@@ -81,6 +81,8 @@ def opened(path: Path) -> Iterator[Stream]:
         raise InputError("no such file", where=path, repair="check the path")
     if path.is_dir():
         raise InputError("is a folder, a file is needed", where=path, repair="name one file in it")
+    if not path.is_file():
+        raise InputError("is a pipe or a device, a file is needed", where=path, repair="name a file")
     try:
         with path.open("rb") as file:
             start = file.read(2)

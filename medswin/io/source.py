@@ -66,6 +66,8 @@ class Source(ABC):
     def digest(self) -> str | None:
         """SHA-256 of the contents of its files, one after the other; None where one cannot be read."""
         found = hashlib.sha256()
+        if not all(path.is_file() for path in self.files):
+            return None  # a pipe or a device would be read for ever
         try:
             for path in self.files:
                 with path.open("rb") as stream:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medswin.io.files import writing
+from medswin.io.files import remove
 
 FOLDER = ".superseded"
 SUPERSEDED = "superseded by "
@@ -59,15 +59,20 @@ def results(folder: Path) -> set[str]:
 def set_aside(folder: Path, case: str) -> bool:
     """Move what there is of a case into ``.superseded``, where nothing looks; gives whether there was anything.
 
+    It replaces what was set aside before. Where it cannot be moved, on a full disk, it is removed: better none than one
+    that looks current.
+
     Raises:
-        InputError: if it cannot be moved.
+        InputError: if it cannot be removed either.
     """
     files = [folder / f"{case}{ending}" for ending in (".json", ".nii.gz")]
     there = [file for file in files if file.is_file()]
     for file in there:
-        with writing(file):
+        try:
             (folder / FOLDER).mkdir(exist_ok=True)
             file.replace(folder / FOLDER / file.name)
+        except OSError:
+            remove(file)
     return bool(there)
 
 

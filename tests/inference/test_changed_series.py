@@ -42,6 +42,7 @@ def test_a_series_that_grew_is_segmented_again(tmp_path: Path, predictor: Predic
     (second,) = predict_folder(predictor, tree, out).done
     assert (first.case, second.resumed) == (second.case, False)
     assert nibabel.load(out / f"{first.case}.nii.gz").shape == (10, 12, 8)
+    assert nibabel.load(out / ".superseded" / f"{first.case}.nii.gz").shape == (10, 12, 7)
 
 
 def test_no_result_of_a_series_that_became_several_looks_current(tmp_path: Path, predictor: Predictor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from medswin.errors import InputError
 from medswin.io import Scan, read_grid, read_labels, read_nifti
+from medswin.io.source import ImageSource
 
 SaveNifti = Callable[..., Path]
 RAMP = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
@@ -68,6 +70,13 @@ def test_files_that_are_something_else(tmp_path: Path, content: bytes) -> None:
 def test_a_text_inside_a_gzip(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"hello " * 200))
     refuse(tmp_path / "a.nii.gz", "is not a NIfTI file")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Nobody writes to it: it would be read for ever."""
+    os.mkfifo(tmp_path / "a.nii.gz")
+    refuse(tmp_path / "a.nii.gz", "is a pipe or a device")
+    assert ImageSource("a", "a", (tmp_path / "a.nii.gz",)).digest() is None
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

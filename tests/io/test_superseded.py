@@ -46,3 +46,10 @@ def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("newer")
     set_aside(tmp_path, "a")
     assert (tmp_path / ".superseded" / "a.json").read_text() == "newer"
+
+
+def test_where_nothing_can_be_moved_nothing_stays_that_looks_current(tmp_path: Path) -> None:
+    for name in ("a.json", "a.nii.gz", ".superseded"):
+        (tmp_path / name).write_text(name)
+    assert set_aside(tmp_path, "a")
+    assert results(tmp_path) == set()
