@@ -19,7 +19,7 @@ from medswin.inference.work import Predicts, Work
 from medswin.io.files import output_folder, remove_unfinished
 from medswin.io.lock import locked
 from medswin.io.private import PRIVATE, keep_origins, private_folder
-from medswin.io.sources import AS_IT_IS, Reading, Source, Sources, find_sources, unzipped
+from medswin.io.sources import AS_IT_IS, Reading, Source, Sources, check_some, find_sources, unzipped
 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
 _WORKERS_END_S = 1.0  # in which workers of a run that was killed do
@@ -58,11 +58,11 @@ def predict_folder(
 
     A case that cannot be used is reported and the others are done. A case whose results are there, whole, unchanged,
     and made of the same files with the same package and settings, is not done again. Results of other files are set
-    aside in ``.superseded`` before their case is done again, so that a failure leaves none of them, and so are those of
-    a series that goes by other names since it grew, or that this run leaves out. ``volumes.csv`` and ``summary.csv``
-    (worst cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of those that failed
-    since; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and done. What a DICOM
-    case's name stands for is kept in ``.private``, for the owner's eyes only.
+    aside in ``.private/superseded`` before their case is done again, so that a failure leaves none of them, and so are
+    those of a series that goes by other names since it grew, or that this run leaves out. ``volumes.csv`` and
+    ``summary.csv`` (worst cases first) tell of all cases in the folder, those of earlier runs too, but for volumes of
+    those that failed since; ``manifest.jsonl`` gets a line for each case as it ends, ``run.log`` what was chosen and
+    done. What a DICOM case's name stands for is kept in ``.private``, for the owner's eyes only.
 
     Args:
         predictor: the model.
@@ -97,12 +97,16 @@ def predict_folder(
             all_series=all_series,
             reading=reading,
             zipped=inputs,
+            may_be_none=True,
         )
         _check_places(sources.cases, inputs, out)
         before = keep_origins(out, sources.origins)
         records = Records(out)
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
         superseded = records.supersede(sources, before)
+        if not (sources.cases or sources.failed):
+            records.end((), ())
+        check_some(sources, inputs)
         begun = Begun(out)
         work = Work(out, part, overwrite, dict(records.manifest.last), begun)
         run = (schedule or in_turn(predictor))(sources.cases, work)

@@ -30,6 +30,7 @@ __all__ = [
     "SeriesSource",
     "Source",
     "Sources",
+    "check_some",
     "find_sources",
     "is_dicom",
     "unzipped",
@@ -45,6 +46,7 @@ def find_sources(
     all_series: bool = False,
     reading: Reading = AS_IT_IS,
     zipped: Path | None = None,
+    may_be_none: bool = False,
 ) -> Sources:
     """The cases in an image file, a folder of them, a table, or a tree of DICOM files.
 
@@ -60,6 +62,7 @@ def find_sources(
         all_series: take every series of a one-channel model, whatever the rules say.
         reading: what is done to DICOM series.
         zipped: the zip that ``inputs`` was unpacked from; it is what errors name.
+        may_be_none: whether it is fine that none is for this model.
 
     Raises:
         InputError: if there is no case, or none for this model.
@@ -68,8 +71,8 @@ def find_sources(
     unpacked = None if zipped is None or zipped == path else (path, zipped)
     try:
         found = _found(path, private, channels, rules, all_series)
-        if not (found.cases or found.failed):
-            raise _nothing_fits(found, path)
+        if not may_be_none:
+            check_some(found, path)
     except InputError as error:
         raise InputError(error.what, where=as_zipped(str(error.where), unpacked), repair=error.repair) from (
             None if unpacked else error
@@ -157,10 +160,13 @@ def _listed(
     return Sources(tuple(good), tuple(bad), chosen=tuple(chosen))
 
 
-def _nothing_fits(found: Sources, path: Path) -> InputError:
+def check_some(found: Sources, path: Path) -> None:
+    """Refuse an input without a case for the model."""
+    if found.cases or found.failed:
+        return
     reasons = Counter(why for _, why in found.left_out)
     told = "; ".join(f"{count} left out: {why}" for why, count in reasons.most_common(3)) or "nothing to read"
-    return InputError(f"no case for this model ({told})", where=path, repair="name another folder, or --all-series")
+    raise InputError(f"no case for this model ({told})", where=path, repair="name another folder, or --all-series")
 
 
 def is_dicom(path: Path) -> bool:

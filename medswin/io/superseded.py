@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medswin.errors import InputError
 from medswin.io.files import remove
+from medswin.io.private import PRIVATE, private_folder
 
-FOLDER = ".superseded"
+FOLDER = PRIVATE / "superseded"
 SUPERSEDED = "superseded by "
 _NAMES = re.compile(r"(?:series|slices?|files)-([0-9a-f]{12})(?:-\d+)?")
 _SHOWN = 3
@@ -57,7 +59,7 @@ def results(folder: Path) -> set[str]:
 
 
 def set_aside(folder: Path, case: str) -> bool:
-    """Move what there is of a case into ``.superseded``, where nothing looks; gives whether there was anything.
+    """Move what there is of a case into ``.private/superseded``, where nothing looks; gives whether there was anything.
 
     It replaces what was set aside before. Where it cannot be moved, on a full disk, it is removed: better none than one
     that looks current.
@@ -69,9 +71,9 @@ def set_aside(folder: Path, case: str) -> bool:
     there = [file for file in files if file.is_file()]
     for file in there:
         try:
-            (folder / FOLDER).mkdir(exist_ok=True)
+            (private_folder(folder) / FOLDER.name).mkdir(exist_ok=True)
             file.replace(folder / FOLDER / file.name)
-        except OSError:
+        except (InputError, OSError):
             remove(file)
     return bool(there)
 

@@ -80,7 +80,7 @@ def test_what_is_left_out_is_told_by_its_reasons(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines() == [
         "3 left out: CT, the model takes MR", "1 left out: 1", "1 left out: 2", "1 left out: 3", "1 left out: 4",
         "1 left out for other reasons. See out/run.log; --all-series takes what the model's rules leave out",
-        "set aside in out/.superseded, as their series has other names now: series-0",
+        "set aside in out/.private/superseded, as their series has other names now: series-0",
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medswin.io.superseded import results, set_aside, superseded
+from medswin.io.superseded import FOLDER, results, set_aside, superseded
 
 A, B = "0123456789ab", "cdef01234567"
 OLD = {"files": ["t/1"]}
@@ -42,14 +42,14 @@ def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
     assert results(tmp_path) == {"a", "b"}
     assert [set_aside(tmp_path, case) for case in ("a", "b", "c")] == [True, True, False]
     assert results(tmp_path) == set()
-    assert sorted(path.name for path in (tmp_path / ".superseded").iterdir()) == ["a.json", "a.nii.gz", "b.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == ["a.json", "a.nii.gz", "b.nii.gz"]
     (tmp_path / "a.json").write_text("newer")
     set_aside(tmp_path, "a")
-    assert (tmp_path / ".superseded" / "a.json").read_text() == "newer"
+    assert (tmp_path / FOLDER / "a.json").read_text() == "newer"
 
 
 def test_where_nothing_can_be_moved_nothing_stays_that_looks_current(tmp_path: Path) -> None:
-    for name in ("a.json", "a.nii.gz", ".superseded"):
+    for name in ("a.json", "a.nii.gz", ".private"):
         (tmp_path / name).write_text(name)
     assert set_aside(tmp_path, "a")
     assert results(tmp_path) == set()
