@@ -29,7 +29,7 @@ import lightning as L
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from label_table import FROZEN, LONGER, SCRATCH, TANG, Runs, ordered, other_budget, publish, summary
+from label_table import FROZEN, LONGER, SCRATCH, TANG, Runs, ordered, other_budget, publish, published, summary
 
 from medswin.config import Config, PretrainConfig, load, load_as, parts, pretrain
 from medswin.config.init import start_from
@@ -94,6 +94,7 @@ class Study:
         labelled = [case for case in cases if case.label]
         owners = people([case.id for case in labelled], config.data.group)
         self.split = keep_split(out / "splits.json", owners, 0.2, 0.0, 0)
+        self.published = published(RESULTS) if other_budget(self.about(), RESULTS) is None else {}
         self.cases = {case.id: prepare(case, config.preprocessing, 1, 3, out / "cache") for case in labelled}
 
     def settings(self, row: str) -> dict[str, list[str]]:
@@ -105,10 +106,13 @@ class Study:
         return {"fine_tuning": fine_tuning, "pretraining": pretraining}
 
     def scores(self, row: str, size: int, seed: int) -> dict[str, float] | None:
-        """Dice of each case in a run; None where it is not done. One that was made otherwise ends the study."""
+        """Dice of each case in a run; None where it is not done, here or in the table that is published.
+
+        One that was made otherwise ends the study.
+        """
         path = self.path(row, size, seed)
         if not path.exists():
-            return None
+            return self.published.get((row, size or len(self.split.training)), {}).get(seed)
         kept = read_json(path)
         if odd := [key for key, value in self.settings(row).items() if kept.get(key) != value]:
             raise SystemExit(f"{path} was made with other settings of {' and '.join(odd)}; use another folder -o")
@@ -192,7 +196,8 @@ def score_case(network: Any, case: PreparedCase, config: Config) -> float:
 def runs_of(study: Study, name: str, size: int) -> Runs:
     """All runs of a row that there are, whichever command made them."""
     files = study.path(name, size, 0).parent.glob(f"{size or 'all'} labels, seed *.json")
-    seeds = sorted(int(file.stem.split()[-1]) for file in files)
+    old = study.published.get((name, size or len(study.split.training)), {})
+    seeds = sorted({*old, *(int(file.stem.split()[-1]) for file in files)})
     return {seed: scores for seed in seeds if (scores := study.scores(name, size, seed))}
 
 
@@ -207,7 +212,7 @@ def report(study: Study) -> None:
     table = {**study.about(), "rows": ordered(rows)}
     write_json(study.out / RESULTS.name, table)
     for row in table["rows"]:
-        print("  ".join(str(value) for value in row.values()))
+        print("  ".join(str(value) for key, value in row.items() if key != "scores"))
     print(publish(table, RESULTS))
 
 

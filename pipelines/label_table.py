@@ -24,17 +24,33 @@ Runs = Mapping[int, Mapping[str, float]]
 
 
 def summary(name: str, labels: int, runs: Runs, plain: Runs, people: Mapping[str, str]) -> dict[str, Any]:
-    """Mean and spread over seeds, and the difference to scratch on the same cases, with its interval by person."""
+    """Mean and spread over seeds, and the difference to scratch on the same cases, with its interval by person.
+
+    The scores themselves go along, so that a later study can tell its gains from them.
+    """
     means = [mean(run.values()) for run in runs.values()]
     row: dict[str, Any] = {"row": name, "labels": labels, "seeds": len(runs)}
     row |= {"dice": round(mean(means), 4), "standard_deviation": round(stdev(means), 4) if len(means) > 1 else None}
+    cases = sorted(next(iter(runs.values())))
     both = sorted(set(runs) & set(plain))
     if name != SCRATCH and both:
-        cases = sorted(runs[both[0]])
         gain = [mean(runs[seed][case] - plain[seed][case] for seed in both) for case in cases]
         interval = mean_interval(gain, [people[case] for case in cases])
         row |= {"gain": round(mean(gain), 4), "gain_ci95": interval and [round(end, 4) for end in interval]}
-    return row
+    scores = {case: [round(run[case], 4) for run in runs.values()] for case in cases}
+    return {**row, "scores": {"of_seeds": list(runs), "of_cases": scores}}
+
+
+def published(path: Path) -> dict[tuple[str, int], dict[int, dict[str, float]]]:
+    """The scores in the table at ``path``: by row and labels, by seed, by case."""
+    rows = [row for row in (read_json(path)["rows"] if path.exists() else []) if "scores" in row]
+    return {
+        (row["row"], row["labels"]): {
+            seed: {case: of_seeds[i] for case, of_seeds in row["scores"]["of_cases"].items()}
+            for i, seed in enumerate(row["scores"]["of_seeds"])
+        }
+        for row in rows
+    }
 
 
 def other_budget(about: Mapping[str, Any], path: Path) -> str | None:
