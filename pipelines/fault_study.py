@@ -81,8 +81,9 @@ def command(scans: Path, out: Path) -> list[str]:
 
 
 def finished(scans: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """A run to its end."""
-    return subprocess.run([*command(scans, out), "--workers", "2"], capture_output=True, text=True, check=False)
+    """A run to its end, on a screen so wide that no words are parted."""
+    words, wide = [*command(scans, out), "--workers", "2"], os.environ | {"COLUMNS": "1000"}
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=wide)
 
 
 def disturbed(scans: Path, out: Path, disturb: Callable[[int], None], after: int) -> int:
