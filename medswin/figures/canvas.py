@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from medswin.figures.fonts import runs
+from medswin.figures.outline import gaps
+
 Color = tuple[int, int, int]
 BLACK, WHITE, SOFT, AMBER = (0, 0, 0), (255, 255, 255), (190, 196, 204), (255, 196, 77)
-TEXT_PX, MARKER_PX = 13, 20
+TEXT_PX, MARKER_PX, NUMBER_PX, SWATCH_PX = 13, 20, 11, 26
 
 
 @cache
-def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own built-in font, so that pictures do not depend on what a machine has installed."""
-    return ImageFont.load_default(size_px)
+def font(size_px: int, path: Path | None = None) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font's file, or Pillow's own built-in font, which looks the same on every machine."""
+    return ImageFont.load_default(size_px) if path is None else ImageFont.truetype(path, size_px)
 
 
 def text_width(text: str, size_px: int = TEXT_PX) -> int:
     """Width of a line of text in pixels, rounded up."""
-    return int(np.ceil(font(size_px).getlength(text)))
+    return int(np.ceil(sum(font(size_px, path).getlength(part) for part, path in runs(text))))
 
 
 def fold(text: str, width_px: int, size_px: int = TEXT_PX) -> list[str]:
@@ -45,18 +49,29 @@ class Canvas:
         self._draw = ImageDraw.Draw(self.image)
 
     def text(self, x: int, y: int, text: str, color: Color = SOFT, size_px: int = TEXT_PX) -> None:
-        self._draw.text((x, y), text, fill=color, font=font(size_px), anchor="la")
+        at, base = float(x), y + font(size_px).getbbox("A", anchor="la")[3]
+        for part, path in runs(text):
+            self._draw.text((at, base), part, fill=color, font=font(size_px, path), anchor="ls")
+            at += font(size_px, path).getlength(part)
 
     def marker(self, x: int, y: int, letter: str) -> None:
         """A side letter with its middle at (x, y)."""
         self._draw.text((x, y), letter, fill=AMBER, font=font(MARKER_PX), anchor="mm")
 
-    def swatch(self, x: int, y: int, color: Color) -> None:
-        self._draw.rectangle((x, y, x + 11, y + 11), outline=color, width=3)
+    def line(self, x: int, y: int, color: Color, style: int) -> None:
+        """The legend of an outline: a piece of it."""
+        for at in np.flatnonzero(gaps(np.arange(SWATCH_PX), style)).tolist():
+            self._draw.line((x + at, y + 5, x + at, y + 7), fill=color)
+
+    def number(self, x: int, y: int, number: int, anchor: str) -> None:
+        """A number in white with a dark rim; ``anchor`` as Pillow has it."""
+        self._draw.text(
+            (x, y), str(number), fill=WHITE, font=font(NUMBER_PX), anchor=anchor, stroke_width=2, stroke_fill=BLACK
+        )
 
     def dashes(self, x: int, y: int) -> None:
         """The legend of a dashed rim."""
-        for start in (0, 5, 10):
+        for start in range(0, SWATCH_PX, 5):
             self._draw.line((x + start, y + 6, x + start + 2, y + 6), fill=WHITE, width=2)
 
     def scale_bar(self, x: int, y: int, length_px: int, label: str) -> None:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medswin.figures.scene import Scene, set_scene
-from medswin.figures.sheet import lay_out
+from medswin.figures.sheet import lay_out, name_of
 from medswin.figures.window import Window
 from medswin.io.files import replacing
 from medswin.labels import LabelSet
+
+WHOLE = "whole field"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def key_image(
 
     Args:
         image_XYZ: intensities, stored in any orientation.
-        labels_XYZ: label map on the same grid; structures are outlined in the colours of ``label_set``.
+        labels_XYZ: label map on the same grid; structures are outlined in the colours of ``label_set``, solid, dashed
+            or dotted; where more than three are seen, each has its number.
         affine: (4, 4) voxel index -> RAS+ mm. It alone decides which way the picture is turned.
         label_set: names and colours of the structures.
         structure: name of the structure to show, from nearby; None shows the whole field through all structures.
@@ -68,8 +71,10 @@ def key_image(
         image_XYZ, labels_XYZ, affine, label_set, structure=structure, known=known, window=window,
         reference_XYZ=reference_XYZ, heat_XYZ=heat_XYZ, panel_px=panel_px,
     )  # fmt: skip
-    heading = _heading(scene, structure or "whole field", title)
-    return KeyImage(lay_out(scene, heading), " ".join(f"{heading}. {scene.pose.note}".split()), scene.slices)
+    drawn = [name_of(label, numbered=scene.numbered) for label in label_set if label.name == structure]
+    words = f"{_heading(scene, structure or WHOLE, title)}. {scene.pose.note}"
+    sheet = lay_out(scene, _heading(scene, (drawn or [WHOLE])[0], title))
+    return KeyImage(sheet, " ".join(words.split()), scene.slices)
 
 
 def save_png(path: Path | str, picture: KeyImage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.figures.anatomy import PLANES, Plane, Pose, bounding_box, largest_slice
+from medswin.figures.outline import STYLES
 from medswin.figures.window import Window, auto_window
-from medswin.labels import LabelSet
+from medswin.labels import Label, LabelSet
 
 MARGIN_MM = 15.0
 
@@ -55,6 +57,18 @@ class Scene:
         """Index of the slice of the axial, coronal and sagittal plane in which the structure covers most."""
         axial, coronal, sagittal = (largest_slice(self.mask, plane.axis) for plane in PLANES)
         return axial, coronal, sagittal
+
+    @cached_property
+    def seen(self) -> dict[Label, int]:
+        """Structures in the three panels, and how many voxels of each."""
+        cuts = [self.cut(self.labels, plane, index) for plane, index in zip(PLANES, self.slices, strict=True)]
+        counts = np.bincount(np.concatenate([cut.ravel() for cut in cuts]), minlength=256)
+        return {label: int(counts[label.value]) for label in self.label_set if counts[label.value]}
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the styles of outlines are too few to tell the structures apart, so that numbers do."""
+        return len(self.seen) > len(STYLES)
 
     def size_px(self, plane: Plane) -> tuple[int, int]:
         """Width and height of a panel: millimetres decide, so voxels of any shape come out in proportion."""

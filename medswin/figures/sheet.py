@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from medswin.figures.anatomy import PLANES, Plane
-from medswin.figures.canvas import AMBER, WHITE, Canvas, Color, fold, nice_length_mm, stretch, text_width
-from medswin.figures.outline import paint_dashes, paint_outlines
+from medswin.figures.canvas import AMBER, SWATCH_PX, WHITE, Canvas, Color, fold, nice_length_mm, stretch, text_width
+from medswin.figures.fonts import readable
+from medswin.figures.outline import paint_dashes, paint_outlines, style_of
 from medswin.figures.scene import Scene
 from medswin.figures.window import to_gray
+from medswin.labels import Label
 
 BANNER = "Research use only. Not a medical device. Not for diagnosis."
 HEAT, HEAT_SHARE = (60, 220, 110), 0.6
 GUTTER_PX, LINE_PX, GAP_PX = 26, 20, 14
-_NARROWEST_PX, _PAD_PX, _SWATCH_PX = 520, 4, 34
+_NARROWEST_PX, _PAD_PX, _ENTRY_PX = 520, 4, SWATCH_PX + 22
+_MOST_ROWS, _REFERENCE = 6, "reference"
+_DEEP_PX = 10  # from here on a number has room within its structure
 
-# A name in the legend with its colour; None is the dashed reference.
-_Entry = tuple[str, Color | None]
+# Words in the legend with the structure that they name; the reference and words alone have none.
+_Entry = tuple[str, Label | None]
 
 
 def lay_out(scene: Scene, heading: str) -> NDArray[np.uint8]:
@@ -50,6 +55,8 @@ def panel(scene: Scene, plane: Plane, index: int) -> Canvas:
     x, y, half = (full - width) // 2, LINE_PX + GUTTER_PX, GUTTER_PX // 2
     canvas.text(_PAD_PX, 3, caption, WHITE)
     canvas.paste(x, y, picture(scene, plane, index))
+    if scene.numbered:
+        _draw_numbers(canvas, x, y, scene, plane, index)
     left, right, top, bottom = scene.pose.edges(plane)
     canvas.marker(x - half, y + height // 2, left)
     canvas.marker(x + width + half, y + height // 2, right)
@@ -76,15 +83,48 @@ def picture(scene: Scene, plane: Plane, index: int) -> NDArray[np.uint8]:
     return pixels
 
 
+def _draw_numbers(canvas: Canvas, x: int, y: int, scene: Scene, plane: Plane, index: int) -> None:
+    """Each structure's number in its largest piece, or to the right of one without room, on a panel at (x, y)."""
+    labels = stretch(scene.cut(scene.labels, plane, index), *scene.size_px(plane), smooth=False)
+    for label in scene.seen:
+        depth = ndimage.distance_transform_edt(np.pad(labels == label.value, 1))[1:-1, 1:-1]
+        if not depth.any():
+            continue
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        if depth[row, column] >= _DEEP_PX:
+            canvas.number(x + int(column), y + int(row), label.value, "mm")
+        else:
+            right = int(column) + np.argmin(labels[row, column:] == label.value, axis=0)
+            canvas.number(x + int(right) + 4, y + int(row), label.value, "lm")
+
+
+def name_of(label: Label, *, numbered: bool) -> str:
+    """A structure's name in a picture, with its number where that is drawn; the number alone where no font has it."""
+    if not readable(label.name):
+        return f"structure {label.value}"
+    told = label.name.startswith(f"{label.value} ")
+    return f"{label.value} {label.name}" if numbered and not told else label.name
+
+
 def _legend(scene: Scene, width_px: int) -> list[list[_Entry]]:
-    """Names with their colours, in rows that fit."""
-    entries: list[_Entry] = [(label.name, label.color) for label in scene.label_set]
-    if scene.reference is not None:
-        entries.append(("reference", None))
+    """What is seen, in rows that fit; where that is too much, the largest of it."""
+    largest = sorted(scene.seen, key=lambda label: -scene.seen[label])
+    end: list[_Entry] = [(_REFERENCE, None)] if scene.reference is not None else []
+    for left_out in range(len(largest) + 1):
+        kept = set(largest[: len(largest) - left_out])
+        entries: list[_Entry] = [(name_of(one, numbered=scene.numbered), one) for one in scene.seen if one in kept]
+        more: list[_Entry] = [(f"and {left_out} more", None)] if left_out else []
+        rows = _rows([*entries, *more, *end], width_px)
+        if len(rows) <= _MOST_ROWS:
+            break
+    return rows
+
+
+def _rows(entries: list[_Entry], width_px: int) -> list[list[_Entry]]:
     rows: list[list[_Entry]] = []
     used = width_px
     for entry in entries:
-        need = text_width(entry[0]) + _SWATCH_PX
+        need = text_width(entry[0]) + _ENTRY_PX
         if used + need > width_px:
             rows.append([])
             used = _PAD_PX
@@ -97,13 +137,13 @@ def _draw_legend(canvas: Canvas, y: int, rows: list[list[_Entry]]) -> int:
     """Draw the legend from ``y`` down; returns where it ends."""
     for row in rows:
         x = _PAD_PX
-        for name, color in row:
-            if color is None:
+        for name, drawn in row:
+            if isinstance(drawn, Label):
+                canvas.line(x, y + 4, drawn.color, style_of(drawn))
+            elif name == _REFERENCE:
                 canvas.dashes(x, y + 4)
-            else:
-                canvas.swatch(x, y + 4, color)
-            canvas.text(x + 18, y + 3, name)
-            x += text_width(name) + _SWATCH_PX
+            canvas.text(x + SWATCH_PX + 6, y + 3, name)
+            x += text_width(name) + _ENTRY_PX
         y += LINE_PX
     return y
 

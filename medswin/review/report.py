@@ -6,12 +6,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional, category
 from xml.sax.saxutils import escape
 
-import matplotlib as mpl
 from PIL import Image as Picture
+from PIL import ImageOps
 from reportlab.graphics.shapes import Circle, Drawing, Rect
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
@@ -22,18 +24,22 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Image, KeepInFrame, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from medswin.figures import BANNER, KeyImage
+from medswin.figures.canvas import WHITE, Canvas, text_width
+from medswin.figures.fonts import always, fonts_with, installed, letters, readable
 from medswin.io.files import write_bytes
-from medswin.labels import LabelSet
+from medswin.labels import Label, LabelSet
 from medswin.review.case import ReviewCase, expected_text, key_images, provenance_rows
 from medswin.review.edited import EDITED_HEADLINE, is_edited
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
 PAGES = 2
+CONVENTION = "radiological convention: the patient's left is on your right"
 MOST_ROWS, MOST_PICTURES, MOST_FINDINGS = 24, 4, 6
 _LONGEST, _LONGEST_LEGEND, _LONGEST_LINE = 60, 24, 300  # characters; more do not help anybody who reads
 _MARGIN, _TOP = 15 * mm, 20 * mm
 _LAMPS = {"red": "#e5484d", "amber": "#ffb224", "green": "#30a46c"}
+_DRAWN_PX = 40
 _PADDING = 12  # points, of the frame that reportlab puts around a page
 _WIDTH, _HEIGHT = A4[0] - 2 * _MARGIN - _PADDING, A4[1] - _TOP - 18 * mm
 
@@ -71,13 +77,29 @@ def report_pdf(case: ReviewCase) -> bytes:
 
 
 @cache
-def _fonts() -> frozenset[int]:
-    """DejaVu Sans, which comes with matplotlib and has most alphabets' letters: gives their code points."""
-    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    plain = TTFont("Sans", folder / "DejaVuSans.ttf")
-    pdfmetrics.registerFont(plain)
-    pdfmetrics.registerFont(TTFont("Sans-Bold", folder / "DejaVuSans-Bold.ttf"))
-    return frozenset(plain.face.charToGlyph)
+def _fonts() -> None:
+    """DejaVu Sans, which has most alphabets' letters."""
+    pdfmetrics.registerFont(TTFont("Sans", always()))
+    pdfmetrics.registerFont(TTFont("Sans-Bold", always(bold=True)))
+
+
+@cache
+def _font_of(letter: str) -> str | None:
+    """Name of the font to print a letter with: `Sans`, else one of the system's that goes into a PDF; None without."""
+    if ord(letter) in letters(always()):
+        return "Sans"
+    return next(filter(None, map(_registered, fonts_with(letter))), None)
+
+
+@cache
+def _registered(path: Path) -> str | None:
+    """Name of a font, made known to reportlab; None for one that it cannot use, as it has outlines of PostScript's."""
+    name = f"System{installed().index(path)}"
+    try:
+        pdfmetrics.registerFont(TTFont(name, path))
+    except Exception:  # reportlab says it in many ways
+        return None
+    return name
 
 
 def _text(text: str, size: float = 8.5, *, bold: bool = False, grey: bool = False) -> Paragraph:
@@ -89,18 +111,50 @@ def _text(text: str, size: float = 8.5, *, bold: bool = False, grey: bool = Fals
         leading=1.3 * size,
         textColor=colors.HexColor("#777777" if grey else "#000000"),
     )
-    return Paragraph(escape("".join(map(_letter, text))), style)
+    return Paragraph("".join(map(_marked, *_runs(text))), style)
 
 
-def _letter(letter: str) -> str:
-    """What the font can print of it: a box in place of each letter would make all names of a language the same."""
-    if not letter.isprintable():
-        return " "
-    return letter if ord(letter) in _fonts() else f"[U+{ord(letter):04X}]"
+def _runs(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The text in parts of one font each, and the fonts; a letter that none has is told by its number.
+
+    A box in place of each letter would make all names of a language the same.
+    """
+    shown = [letter if letter.isprintable() else " " for letter in text]
+    found = [(_font_of(letter), letter) for letter in shown]
+    told = [(font or "Sans", letter if font else f"[U+{ord(letter):04X}]") for font, letter in found]
+    parts = [(font, "".join(letter for _, letter in run)) for font, run in groupby(told, key=lambda one: one[0])]
+    return tuple(part for _, part in parts), tuple(font for font, _ in parts)
+
+
+def _marked(part: str, font: str) -> str:
+    """A part as reportlab's markup, in which nothing of the text is."""
+    return escape(part) if font == "Sans" else f'<font name="{font}">{escape(part)}</font>'
 
 
 def _short(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _name(label: Label, *, grey: bool) -> Flowable:
+    """A structure's name, or its number where no font has the letters, as in the pictures.
+
+    Reportlab neither turns nor joins letters: what needs that is drawn as a picture.
+    """
+    name = _short(label.name)
+    if not readable(name):
+        return _text(f"structure {label.value}", grey=grey)
+    if any(bidirectional(letter) in ("R", "AL") or category(letter) in ("Mn", "Mc") for letter in name):
+        return _drawn(name)
+    return _text(name, grey=grey)
+
+
+def _drawn(text: str, size: float = 8.5) -> Flowable:
+    canvas = Canvas(text_width(text, _DRAWN_PX), 3 * _DRAWN_PX // 2)
+    canvas.text(0, 0, text, WHITE, _DRAWN_PX)
+    buffer, (width, height) = io.BytesIO(), canvas.image.size
+    ImageOps.invert(canvas.image).save(buffer, "PNG")
+    buffer.seek(0)
+    return Image(buffer, width * size / _DRAWN_PX, height * size / _DRAWN_PX, hAlign="LEFT")
 
 
 def _with_short_names(case: ReviewCase) -> ReviewCase:
@@ -116,12 +170,12 @@ def _border(canvas: Any, case: str, page: int) -> None:
     canvas.setFont("Sans-Bold", 9)
     canvas.drawCentredString(A4[0] / 2, A4[1] - 11 * mm, BANNER)
     canvas.line(_MARGIN, A4[1] - 14 * mm, A4[0] - _MARGIN, A4[1] - 14 * mm)
+    said = canvas.beginText(_MARGIN, 9 * mm)
+    for part, font in zip(*_runs(f"{_short(case)} · {CONVENTION}"), strict=True):
+        said.setFont(font, 7.5)
+        said.textOut(part)
+    canvas.drawText(said)
     canvas.setFont("Sans", 7.5)
-    canvas.drawString(
-        _MARGIN,
-        9 * mm,
-        f"{''.join(map(_letter, _short(case)))} · radiological convention: the patient's left is on your right",
-    )
     canvas.drawRightString(A4[0] - _MARGIN, 9 * mm, f"page {page} of {PAGES}")
 
 
@@ -182,7 +236,7 @@ def _row(case: ReviewCase, row: VolumeRow, void: bool) -> list[Flowable]:
     note = "; ".join([*notes, *row.notes])
     known = expected_text(case, row)
     return [
-        _text(_short(row.label.name), grey=void),
+        _name(row.label, grey=void),
         _text(volume, grey=void),
         _text(known, grey=True),
         _text(note, 7.5),

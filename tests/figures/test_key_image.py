@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from medswin.errors import InputError
 from medswin.figures import PLANES, key_image, save_png
 from medswin.figures.scene import Scene, set_scene
-from medswin.figures.sheet import GUTTER_PX, LINE_PX, panel, picture
+from medswin.figures.sheet import GUTTER_PX, LINE_PX, _legend, panel, picture
 from medswin.labels import LabelSet
 
 NAMES = LabelSet.from_names(["head", "tail"])
@@ -125,6 +125,47 @@ def test_a_reference_is_dashed_and_white() -> None:
     changed = (plain[:-100] != both[: plain.shape[0] - 100]).any(axis=2)
     assert changed.any()
     assert (both[: plain.shape[0] - 100][changed] == 255).all()
+
+
+def many(count: int, size: int = 60) -> tuple[Scene, LabelSet]:
+    """Columns of voxels, each of another structure, the first ones the largest."""
+    labels = np.zeros((size, size, 4), dtype=np.uint8)
+    for i in range(count):
+        labels[i % 20 * 3 : i % 20 * 3 + 2, i // 20 * 10 : i // 20 * 10 + 8 - i // 20, 1:3] = i + 1
+    names = LabelSet.from_names([f"structure of the body {i + 1}" for i in range(count + 3)])
+    shown = set_scene(
+        labels.astype(float), labels, np.eye(4), names,
+        structure=None, known=True, window=None, reference_XYZ=None, panel_px=200,
+    )  # fmt: skip
+    return shown, names
+
+
+def test_the_legend_tells_what_is_seen() -> None:
+    shown, _ = many(3)
+    assert [name for row in _legend(shown, 600) for name, _ in row] == [f"structure of the body {i}" for i in (1, 2, 3)]
+    near = scene("tail")
+    assert [name for row in _legend(near, 600) for name, _ in row] == ["tail"]
+
+
+def test_a_legend_that_is_too_long_tells_of_the_largest_and_counts_the_rest() -> None:
+    shown, _ = many(100)
+    rows = _legend(shown, 600)
+    listed = [name for row in rows for name, _ in row]
+    assert len(rows) == 6
+    assert listed[:2] == ["1 structure of the body 1", "2 structure of the body 2"]
+    assert listed[-1] == f"and {100 - (len(listed) - 1)} more"
+    assert len(listed) > 10
+
+
+def test_more_structures_than_styles_are_numbered() -> None:
+    """A number is white within its structure, and beside one without room."""
+    for count, numbered in ((3, False), (4, True)):
+        shown, _ = many(count)
+        assert shown.numbered is numbered
+        plain, drawn = picture(shown, PLANES[0], 1), panel(shown, PLANES[0], 1).pixels()
+        x, y = (drawn.shape[1] - plain.shape[1]) // 2, LINE_PX + GUTTER_PX
+        inside = drawn[y : y + plain.shape[0], x : x + plain.shape[1]]
+        assert bool((inside != plain).any(axis=2).sum() > 100) is numbered
 
 
 @pytest.mark.parametrize("name", ["label map", "reference"])

@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import arrays
 from medswin.errors import InputError
 from medswin.figures import Window, auto_window, outline, to_gray
 from medswin.figures.canvas import fold, nice_length_mm, text_width
+from medswin.figures.outline import paint_outlines
+from medswin.labels import Label, LabelSet
 
 
 def drawn(*rows: str) -> np.ndarray:
@@ -43,6 +45,44 @@ def test_an_outline_never_leaves_the_structure_and_touches_the_outside(mask: np.
         beside = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
         outside = any(0 <= r < 6 and 0 <= c < 7 and not mask[r, c] for r, c in beside)
         assert rim[row, column] == outside
+
+
+def painted(color: int = 200, size: int = 90, count: int = 3) -> np.ndarray:
+    """Squares of 60 pixels on even tissue, each of another structure, all in one colour."""
+    labels = np.zeros((size, count * size), dtype=np.uint8)
+    for i in range(count):
+        labels[15:75, i * size + 15 : i * size + 75] = i + 1
+    pixels = np.full((*labels.shape, 3), 128, dtype=np.uint8)
+    same = LabelSet(tuple(Label(i + 1, str(i), (color,) * 3) for i in range(count)))
+    paint_outlines(pixels, labels, same)
+    return np.stack([pixels[:, i * size : (i + 1) * size, 0] for i in range(count)])
+
+
+def test_outlines_have_a_dark_rim_and_leave_all_else_as_it_is() -> None:
+    solid = painted()[0]
+    assert solid[45, 12:20].tolist() == [128, 128, 0, 200, 200, 128, 128, 128]
+    square = np.pad(np.ones((60, 60), dtype=bool), 15)
+    rim = outline(~square) | outline(square, 2)
+    assert (solid[~rim] == 128).all()
+
+
+def test_structures_are_told_apart_without_colours() -> None:
+    """Along each side, whichever way it runs, a solid outline has no gap, a dashed and a dotted one several."""
+    for line in ((slice(None), 15, slice(20, 70)), (slice(None), slice(20, 70), 15)):
+        shown = painted()[line] == 200
+        counts = [int(np.count_nonzero(np.diff(one.astype(int)) == 1)) for one in shown]
+        assert shown[0].all()
+        assert 2 <= counts[1] <= 4
+        assert 6 <= counts[2] <= 8
+
+
+def test_diagonal_outlines_are_dashed_too() -> None:
+    rows, columns = np.indices((120, 120))
+    for mask in (rows + columns > 120, rows > columns):
+        pixels = np.zeros((120, 120, 3), dtype=np.uint8)
+        paint_outlines(pixels, 2 * mask.astype(np.uint8), LabelSet.from_names(["a", "b"]))
+        shown = pixels.any(axis=2).sum() / outline(mask, 2).sum()
+        assert 0.5 < shown < 0.7
 
 
 def test_gray_values_run_from_black_to_white_over_the_window() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medswin.figures import fonts
 from medswin.findings import Finding
 from medswin.io.facts import ModelFacts
-from medswin.labels import LabelSet
+from medswin.labels import Label, LabelSet
 from medswin.prediction import OODResult, Prediction, Verdict
-from medswin.review import ReviewCase
+from medswin.review import ReviewCase, report
 from medswin.review.report import _with_short_names, report_pdf, write_report
 
 needs_poppler = pytest.mark.skipif(
@@ -103,14 +104,37 @@ def test_hostile_text_stays_text_and_two_pages_are_enough(tmp_path: Path) -> Non
 
 
 @needs_poppler
-def test_letters_that_the_font_lacks_are_told_by_number(tmp_path: Path) -> None:
+def test_names_that_no_font_has_are_told_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The liver and the heart in Chinese would be two boxes each; Greek and Cyrillic are in the font."""
-    first, second = words(report_pdf(case(["肝臟", "心臟", "ήπαρ", "печень"])), tmp_path)
-    assert "[U+809D][U+81DF]" in first
-    assert "[U+5FC3][U+81DF]" in first
+    for found in (fonts.font_of, report._font_of):
+        found.cache_clear()
+    monkeypatch.setattr(fonts, "installed", tuple)
+    finding = Finding("x", "warn", "肝臟")
+    first, second = words(report_pdf(case(["肝臟", "心臟", "ήπαρ", "печень"], findings=(finding,))), tmp_path)
+    for found in (fonts.font_of, report._font_of):
+        found.cache_clear()
+    assert "structure 1 0.00600" in first
+    assert "structure 2 0.00900" in first
     assert "ήπαρ" in first
     assert "печень" in first
+    assert "[U+809D][U+81DF]" in second
     assert "Pictures of the 3 largest of 4 structures" in second
+
+
+@needs_poppler
+def test_a_font_of_the_system_is_taken_where_it_has_the_letters(tmp_path: Path) -> None:
+    if report._font_of("肝") is None:
+        pytest.skip("needs a font with Chinese letters: apt-get install fonts-droid-fallback")
+    first, second = words(report_pdf(case(["肝臟", "a"], findings=(Finding("x", "warn", "<b> 肝 & b"),))), tmp_path)
+    assert "肝臟 0.00600" in first
+    assert "<b> 肝 & b" in second
+
+
+def test_names_that_run_from_right_to_left_are_drawn() -> None:
+    left, right, joined = (report._name(Label(1, name, (0, 0, 0)), grey=False) for name in ("liver", "كبد", "का"))
+    assert isinstance(left, report.Paragraph)
+    assert isinstance(right, report.Image)
+    assert isinstance(joined, report.Paragraph | report.Image)  # its number, where no font has it
 
 
 def test_endless_names_leave_room_for_the_scan() -> None:
