@@ -59,9 +59,9 @@ def a_case(structures: int = 105, verdict: Verdict = "accept", **more: Any) -> R
     return ReviewCase(prediction, image, labels_sha256="ab" * 32)
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    return write_page(tmp_path / "page.html", [a_case()], "Many")
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(tmp_path_factory.mktemp("many") / "page.html", [a_case()], "Many")
 
 
 def put(seen: Any, *at: int) -> None:
@@ -201,8 +201,8 @@ def test_greyed_volumes_are_legible(tmp_path: Path, visit: Callable[..., Any]) -
     assert seen.evaluate(shades, "#case-1 td.number") != seen.evaluate(shades, "#case-2 td.number")
 
 
-def test_without_script_each_page_says_what_is_missing(tmp_path: Path, visit: Callable[..., Any]) -> None:
-    seen = visit(write_page(tmp_path / "page.html", [a_case()], "Many"), java_script_enabled=False)
+def test_without_script_each_page_says_what_is_missing(many: Path, tmp_path: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(many, java_script_enabled=False)
     told = seen.locator("noscript p")  # whose text Playwright looks for nowhere else
     assert told.is_visible()
     assert "the viewer of slices and the form for your answer need script" in told.text_content()
