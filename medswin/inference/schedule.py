@@ -108,15 +108,16 @@ def in_processes(load: Callable[[], Predicts], workers: int, timeout_s: float | 
                     if outcome is not None:
                         yield outcome
                         continue
-                    tries[source.case] = tries.get(source.case, 0) + 1
                     worker.stop()
-                    pool[pool.index(worker)] = _Worker(load, work, workers)
-                    if late:
-                        yield Failed(source.case, source.where, _too_long(source, timeout_s))
-                    elif tries[source.case] < TRIES:
-                        waiting.append(source)
-                    else:
-                        yield Failed(source.case, source.where, _died(source))
+                    pool.remove(worker)
+                    tries[source.case] = tries.get(source.case, 0) + 1
+                    again = not late and tries[source.case] < TRIES
+                    waiting.extend([source] if again else [])
+                    if waiting:
+                        pool.append(_Worker(load, work, workers))
+                    if not again:
+                        why = _too_long(source, timeout_s) if late else _died(source)
+                        yield Failed(source.case, source.where, why)
         finally:
             for worker in pool:
                 worker.stop()

@@ -22,6 +22,15 @@ def test_a_good_scan_ends_with_0(medswin: Callable, scans: Path, tiny_package: P
     assert set(json.loads((tmp_path / "out" / "good.json").read_text())["volumes_ml"]) == {"front", "back"}
 
 
+def test_with_a_limit_of_time_a_case_is_done_in_a_process_of_its_own(
+    medswin: Callable, scans: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    words = ["predict", "-i", scans, "-o", tmp_path / "out", "-m", tiny_package, "--no-progress", "--case-timeout"]
+    assert medswin(*words, 0)[0] == 2
+    assert medswin(*words, 30)[0] == 0
+    assert nibabel.load(tmp_path / "out" / "good.nii.gz").shape == (10, 9, 8)
+
+
 def test_one_bad_scan_does_not_stop_the_others(
     medswin: Callable, scans: Path, tiny_package: Path, tmp_path: Path
 ) -> None:
