@@ -103,6 +103,6 @@ def _file(cell: str, what: str, table: Path, where: str) -> Path:
     except OSError:  # a name that is too long, or a folder that is closed to us
         there = False
     if not there:
-        repair = f"correct the path of {what}, which is relative to the folder of the table"
-        raise InputError(f"no such file or folder (for {what}, {where})", where=path, repair=repair)
+        repair = "correct its path, which is relative to the folder of the table"
+        raise InputError(f"no such file or folder for {what}", where=where, repair=repair)  # it may be a patient's name
     return path

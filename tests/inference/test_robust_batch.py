@@ -175,7 +175,7 @@ def test_no_folder_is_kept_of_what_fails_before_it_is_tried(tmp_path: Path) -> N
     folder, out = tmp_path / "Hans Muster", tmp_path / "out"
     write_scans(folder, "ab")
     (folder / "a.nii").write_bytes(b"x")
-    (tmp_path / "cases.csv").write_text("case,image\nx,Hans Muster/b.nii.gz\ny,Hans Muster/gone.nii\n")
+    (tmp_path / "cases.csv").write_text("case,image\nx,Hans Muster/b.nii.gz\ny,gone/Hans Muster\n")
     assert [one.case for one in predict_folder(plain(), folder, out).failed] == ["a.nii", "a.nii.gz"]
     assert [one.case for one in predict_folder(plain(), tmp_path / "cases.csv", out).failed] == ["cases.csv, line 3"]
     assert len(lines(out)) == 5
