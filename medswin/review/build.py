@@ -98,6 +98,7 @@ def open_case(path: Path, described: dict[str, Any], source: Path | None = None)
         modality=modality or (facts.modality if facts else ""),
         facts=facts,
         labels_sha256=described["labels_sha256"],
+        channels=len(scan.image),
     )
 
 

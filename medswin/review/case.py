@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from numpy.typing import NDArray
-from PIL import Image
 
 from medswin.errors import InputError
 from medswin.figures import KeyImage, Pose, Window, key_image
@@ -24,7 +21,6 @@ from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
 MOST_PICTURES = 13
-_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class ReviewCase:
         modality: of the scan as DICOM has it, for the windows to choose from; empty where it is not known.
         facts: of the model; None where they are not known.
         labels_sha256: of the label map's file, which an answer names; empty where there is none to answer on.
+        channels: how many the scan has; the image is the first.
 
     Raises:
         InputError: if image and label map differ in shape.
@@ -49,6 +46,7 @@ class ReviewCase:
     modality: str = ""
     facts: ModelFacts | None = None
     labels_sha256: str = ""
+    channels: int = 1
 
     def __post_init__(self) -> None:
         if self.image.shape != self.prediction.labels.shape:
@@ -69,6 +67,11 @@ class ReviewCase:
         return windows_for(self.image, self.modality, self.window)
 
     @property
+    def channel(self) -> str:
+        """Which channel is shown: ``"channel 1 of 4"``; empty where there is only one."""
+        return f"channel 1 of {self.channels}" if self.channels > 1 else ""
+
+    @property
     def outliers(self) -> tuple[str, ...]:
         """Structures of a volume that no training scan had."""
         return outliers_of(self.prediction, self.facts)
@@ -81,7 +84,7 @@ def outliers_of(prediction: Prediction, facts: ModelFacts | None) -> tuple[str, 
 
 
 def describe(case: ReviewCase) -> dict[str, Any]:
-    """The case in the words and pictures that the template puts on the page."""
+    """The case in the words that the template puts on the page."""
     prediction, pose = case.prediction, case.pose
     return {
         "name": prediction.case,
@@ -95,10 +98,9 @@ def describe(case: ReviewCase) -> dict[str, Any]:
         "findings": prediction.findings,
         "known": pose.known,
         "pose_note": pose.note,
-        "figures": [_embed(picture) for picture in key_images(case)],
         "facts": case.facts,
         "answers": identity(case) if case.labels_sha256 else None,
-        "left_out": max(0, sum(volume > 0 for volume in prediction.volumes_ml.values()) + 1 - MOST_PICTURES),
+        "found": sum(volume > 0 for volume in prediction.volumes_ml.values()),
         "provenance": [*provenance_rows(prediction.provenance), *_grid_rows(pose)],
     }
 
@@ -146,22 +148,14 @@ def key_images(case: ReviewCase, most: int = MOST_PICTURES) -> list[KeyImage]:
     """The whole field first, then each structure that was found, from nearby; the largest where these are too many."""
     prediction, volumes = case.prediction, case.prediction.volumes_ml
     largest = sorted((name for name in volumes if volumes[name] > 0), key=lambda name: -volumes[name])[: most - 1]
+    title = ", ".join(filter(None, (prediction.case, case.channel)))
     return [
         key_image(
             case.image, prediction.labels, prediction.affine, prediction.label_set,
-            structure=structure, known=case.pose.known, window=case.windows[0], title=prediction.case,
+            structure=structure, known=case.pose.known, window=case.windows[0], title=title,
         )
         for structure in (None, *(name for name in volumes if name in largest))
     ]  # fmt: skip
-
-
-def _embed(picture: KeyImage) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    # Full colour resolution: thin coloured outlines would bleed otherwise.
-    Image.fromarray(picture.pixels).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    height, width = picture.pixels.shape[:2]
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"data": data, "words": picture.words, "width": width, "height": height}
 
 
 def provenance_rows(provenance: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -93,8 +93,14 @@ class Job:
         """The case with its image, for pictures and the report."""
         modality = self.source.series[0].modality if isinstance(self.source, SeriesSource) else ""
         facts = read_facts(self.path.parent, str(self.prediction.provenance.get("package", "")))
-        image = self.source.read().image[0].numpy()
-        return ReviewCase(self.prediction, image, modality=modality or (facts.modality if facts else ""), facts=facts)
+        image = self.source.read().image
+        return ReviewCase(
+            self.prediction,
+            image[0].numpy(),
+            modality=modality or (facts.modality if facts else ""),
+            facts=facts,
+            channels=len(image),
+        )
 
     def place(self, suffix: str) -> Path:
         """Where a file goes; what was edited never takes the place of what was not."""

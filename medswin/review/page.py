@@ -9,12 +9,15 @@ from typing import Any
 from medswin.errors import InputError
 from medswin.io.files import write_text
 from medswin.review.answers import ANSWERS, REASONS
-from medswin.review.case import ReviewCase, describe
+from medswin.review.case import ReviewCase, describe, key_images
 from medswin.review.levels import CODES, encode, levels_for
 from medswin.review.payload import Packed, fit, viewer_data, volume_key
+from medswin.review.pictures import bytes_of, embedded, fitted
 from medswin.review.safe_html import niivue, own_script, own_style, render
 
 MAX_MB = 12.0
+PICTURES = 0.3
+"""Share of a page that key images may take where the viewer needs the room, too."""
 PARTS = ("parts.js", "nifti.js", "viewer.js", "editor.js", "answers.js", "volume3d.js", "start.js")
 
 
@@ -29,8 +32,9 @@ def write_page(
 ) -> Path:
     """Write the review page, whole or not at all.
 
-    The page runs only its own scripts, named by hash in its Content-Security-Policy, and may load nothing. Volumes are
-    thinned (and the page says so) where it would grow beyond ``max_mb``; key images and tables are never left out.
+    The page runs only its own scripts, named by hash in its Content-Security-Policy, and may load nothing. Where it
+    would grow beyond ``max_mb``, volumes are thinned and key images coarser or fewer (and the page says so); tables and
+    the picture of the whole field are never left out.
 
     Args:
         path: the ``.html`` file to write.
@@ -63,8 +67,14 @@ def render_page(
     """The page's text; see ``write_page``."""
     blocks = [describe(case) for case in cases]
     scripts = [*niivue(), own_script(*PARTS)]
-    spent = sum(len(figure["data"]) for block in blocks for figure in block["figures"]) + sum(map(len, scripts))
-    volumes = _add_viewers(cases, blocks, int(max_mb * 1e6) - spent)
+    free = int(max_mb * 1e6) - sum(map(len, scripts))
+    pictures = [key_images(case) for case in cases]
+    wanted = sum(bytes_of(embedded(some)) for some in pictures)
+    volumes = _add_viewers(cases, blocks, free - min(wanted, int(PICTURES * free)))
+    used = sum(map(len, volumes.values())) + sum(len(one["viewer"]["labels"]) for one in blocks if one["viewer"])
+    for block, case, some in zip(blocks, cases, pictures, strict=True):
+        block["figures"] = fitted(case, some, (0.95 * free - used) / len(cases))
+        block["left_out"] = block["found"] + 1 - len(block["figures"])
     return render(
         "page.html.j2", scripts, own_style("page.css"), title=title, note=note, links=links, cases=blocks,
         volumes=volumes, answers=ANSWERS, reasons=REASONS,
@@ -88,7 +98,8 @@ def _add_viewers(cases: Sequence[ReviewCase], blocks: Sequence[dict[str, Any]], 
     for block, case, pose, table, key, label_map in zip(blocks, cases, poses, tables, keys, labels, strict=True):
         held, names = packed[key], case.prediction.label_set
         block["viewer"] = None if held is None else viewer_data(pose, label_map, names, held, table, case.windows)
-        block["viewer_note"] = _thinned(held)
+        shown = f"Viewer and key images show {case.channel}. " if case.channel else ""
+        block["viewer_note"] = f"{shown}{_thinned(held)}".strip()
         block["whole"] = held is not None and held.stride == (1, 1, 1)
     return {key: held.text for key, held in packed.items() if held is not None}
 

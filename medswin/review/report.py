@@ -254,6 +254,7 @@ def _facts(case: ReviewCase) -> list[Flowable]:
         ("Scan", f"{size} voxels of {spacing} mm (right, front, up). {case.pose.note}"),
         ("Window", str(case.windows[0])),
     ]
+    rows += [("Shown", f"{case.channel}, in all pictures")] if case.channel else []
     rows += [("Finding", line) for line in lines or ["none noticed while reading the scan"]]
     if case.facts is not None:
         rows += [

@@ -22,7 +22,7 @@ from medswin.io.manifest import Entry, Manifest
 from medswin.io.private import keep_origins
 from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction
-from medswin.review.build import build
+from medswin.review.build import build, open_case
 
 NAMES = LabelSet.from_names(["head", "tail"])
 FACTS = ModelFacts("finder", "2.0", "ab" * 32, about={"limits": "adults only"})
@@ -142,6 +142,18 @@ def test_a_zip_of_the_scans_will_do(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "scans")
     assert build(folder, tmp_path / "out", source=Path(zipped)).done == ("one", "two")
     assert sorted(path.name for path in (folder / ".private").iterdir()) == ["sources.json"]
+
+
+def test_of_several_channels_the_first_is_shown_and_said_to_be(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "scans" / "one.nii.gz"
+    first = nibabel.load(path)
+    image = np.stack([np.asarray(first.dataobj), np.asarray(first.dataobj)[::-1]], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(image, first.affine), path)
+    described = json.loads((folder / "one.json").read_text())
+    described["provenance"]["input_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    shown = open_case(folder / "one.json", described)
+    assert (shown.channels, shown.channel) == (2, "channel 1 of 2")
+    np.testing.assert_array_equal(shown.image, image[..., 0])
 
 
 def test_a_damaged_case_is_told(folder: Path, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from medswin.labels import LabelSet
 from medswin.prediction import OODResult, Prediction, Verdict
 from medswin.review import ReviewCase, write_page
 from medswin.review.answers import REASONS
-from medswin.review.case import MOST_PICTURES, provenance_rows
+from medswin.review.case import MOST_PICTURES, key_images, provenance_rows
 from medswin.review.page import render_page
+from medswin.review.pictures import QUALITIES, bytes_of, embedded, fitted
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert(2)">'"""
 BANNER = "Research use only. Not a medical device. Not for diagnosis."
@@ -213,12 +214,57 @@ def test_a_page_over_its_cap_is_thinned_and_says_so() -> None:
         "big", np.zeros(large.shape, np.uint8), np.eye(4), LabelSet.from_names(["a"]), OODResult("accept")
     )
     shown = ReviewCase(prediction, large)
-    full, thin, none = (render_page([shown], "Title", max_mb=mb) for mb in (25, 0.7, 0.1))
+    full, thin, none = (render_page([shown], "Title", max_mb=mb) for mb in (25, 0.7, 0.05))
     assert len(thin) < 0.7e6 < len(full) < 25e6
     assert "the viewer shows" not in Page(full).words
     assert re.search(r"the viewer shows 1 slice in \d along x", Page(thin).words)
     assert "only key images are shown" in Page(none).words
     assert len(Page(none).all("img")) == 1
+
+
+def hard(structures: int = 12) -> ReviewCase:
+    """Noise, of which neither pictures nor volumes get small."""
+    labels = np.zeros((90, 90, 60), dtype=np.uint8)
+    for value in range(1, structures + 1):
+        labels[7 * value - 6 : 7 * value, 5 : 20 + 4 * value, 5:55] = value
+    names = LabelSet.from_names([f"s{value}" for value in range(1, structures + 1)])
+    prediction = Prediction("hard", labels, np.eye(4), names, OODResult("accept"))
+    return ReviewCase(prediction, np.random.default_rng(0).normal(0, 300, labels.shape))
+
+
+def test_key_images_leave_room_for_the_viewer() -> None:
+    shown = hard()
+    pictures = key_images(shown)
+    fine = bytes_of(embedded(pictures))
+    assert fine > 2e6
+    html = render_page([shown], "Title", max_mb=2.5)
+    page = Page(html)
+    taken = sum(len(image["src"] or "") for image in page.all("img"))
+    assert len(html) < 2.5e6
+    assert len([a for a in page.all("script") if a.get("class") == "volume"]) == 1
+    assert len(page.all("img")) > 1
+    assert taken < 0.6 * fine
+    ample = Page(render_page([shown], "Title", max_mb=12)).all("img")
+    assert sum(len(image["src"] or "") for image in ample) >= fine
+
+
+def test_pictures_get_coarser_then_fewer_and_that_of_the_whole_field_stays() -> None:
+    shown = hard()
+    pictures = key_images(shown)
+    coarse = bytes_of(embedded(pictures, QUALITIES[1]))
+    assert fitted(shown, pictures, coarse) == embedded(pictures, QUALITIES[1])
+    few = fitted(shown, pictures, coarse / 4)
+    assert 1 < len(few) < len(pictures)
+    assert bytes_of(few) <= coarse / 4
+    assert [figure["words"].split(",")[0] for figure in few][:: len(few) - 1] == ["hard: whole field", "hard: s12"]
+    assert [figure["words"].split(",")[0] for figure in fitted(shown, pictures, 0)] == ["hard: whole field"]
+
+
+def test_which_channel_is_shown_is_told() -> None:
+    page = Page(render_page([replace(case(), channels=3)], "Title"))
+    assert "Viewer and key images show channel 1 of 3." in page.words
+    assert all("case-1, channel 1 of 3: " in (image["alt"] or "") for image in page.all("img"))
+    assert "channel" not in Page(render_page([case()], "Title")).words
 
 
 def test_folders_do_not_reach_the_page() -> None:

@@ -76,6 +76,12 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
 
 
 @needs_poppler
+def test_which_channel_is_shown_is_told(tmp_path: Path) -> None:
+    _, second = words(report_pdf(replace(case(["head"]), channels=4)), tmp_path)
+    assert "Shown channel 1 of 4, in all pictures" in second
+
+
+@needs_poppler
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
