@@ -22,10 +22,9 @@ _FURTHER = (
 )
 PALETTE: tuple[tuple[int, int, int], ...] = (
     *_FIRST,
-    *((17 * int(r, 16), 17 * int(g, 16), 17 * int(b, 16)) for r, g, b in _FURTHER.split()),
+    *((17 * int(rgb[0], 16), 17 * int(rgb[1], 16), 17 * int(rgb[2], 16)) for rgb in _FURTHER.split()),
 )
 """120 colours that differ; the first seven do for colour-blind readers too."""
-
 
 _SIDES = {"left", "right", "l", "r"}
 

@@ -114,7 +114,7 @@ class Model:
         expected = {} if self.judge is None else self.judge.reference.volumes_ml()
         modality = self.series[0].modality if self.series else ()
         told = (self.licence, self.about, dice_of(self.metrics), expected, modality[0] if len(modality) == 1 else "")
-        return ModelFacts(self.name, self.version, self.package, *told)
+        return ModelFacts(self.name, self.version, self.package, *told, self.channels)
 
 
 def _load(network: Segmenter, state: Mapping[str, Tensor], where: str) -> None:

@@ -28,6 +28,7 @@ class ModelFacts:
         expected_ml: structure -> smallest and largest volume in ml in the training scans, as this model outlines them;
             empty where its judge does not know.
         modality: of the scans it takes, as DICOM has it; empty where its package does not say.
+        channels: of a scan, by name, in their order.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelFacts:
     dice: dict[str, dict[str, tuple[float, float, float, int]]] = field(default_factory=dict)
     expected_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
     modality: str = ""
+    channels: tuple[str, ...] = ()
 
     def outside(self, structure: str, volume_ml: float) -> bool:
         """Whether a volume is one that no training scan had; never for a structure that was not found."""
@@ -89,6 +91,7 @@ def read_facts(folder: Path | str, package: str) -> ModelFacts | None:
             for part, of in ((part, rows.items()) for part, rows in values["dice"].items())
         }
         values["expected_ml"] = {name: (float(low), float(high)) for name, (low, high) in values["expected_ml"].items()}
+        values["channels"] = tuple(str(name) for name in values.get("channels", ()))
         return ModelFacts(**values)
     except (InputError, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -68,8 +68,11 @@ class ReviewCase:
 
     @property
     def channel(self) -> str:
-        """Which channel is shown: ``"channel 1 of 4"``; empty where there is only one."""
-        return f"channel 1 of {self.channels}" if self.channels > 1 else ""
+        """Which channel is shown: ``"channel 1 of 4 (FLAIR)"``; empty where there is only one."""
+        if self.channels < 2:
+            return ""
+        names = self.facts.channels if self.facts else ()
+        return f"channel 1 of {self.channels}" + (f" ({names[0]})" if len(names) == self.channels else "")
 
     @property
     def outliers(self) -> tuple[str, ...]:

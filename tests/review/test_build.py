@@ -154,6 +154,8 @@ def test_of_several_channels_the_first_is_shown_and_said_to_be(folder: Path, tmp
     shown = open_case(folder / "one.json", described)
     assert (shown.channels, shown.channel) == (2, "channel 1 of 2")
     np.testing.assert_array_equal(shown.image, image[..., 0])
+    facts = ModelFacts("model", "1", "0" * 64, channels=("FLAIR", "T1"))
+    assert replace(shown, facts=facts).channel == "channel 1 of 2 (FLAIR)"
 
 
 def test_a_damaged_case_is_told(folder: Path, tmp_path: Path) -> None:
