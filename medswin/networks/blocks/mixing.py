@@ -55,9 +55,10 @@ def mix(
 def _fused(
     q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, sizes: Sequence[int], scale: float, dropout: float
 ) -> Tensor:
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        if q.shape[3] < NARROW and q.shape[2] > LARGE and not dropout:
-            return _plain(q, k, v, added, sizes, scale)
+    unrecorded = not (torch.is_grad_enabled() or dropout)
+    half_on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16
+    if unrecorded and half_on_cpu and q.shape[3] < NARROW and q.shape[2] > LARGE:
+        return _plain(q, k, v, added, sizes, scale)
     if added is None or len(sizes) == 1:
         return F.scaled_dot_product_attention(q, k, v, added, dropout, scale=scale)
     groups = zip(*(x.split(tuple(sizes)) for x in (q, k, v)), added.split(1), strict=True)
