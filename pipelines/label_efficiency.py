@@ -106,13 +106,10 @@ class Study:
         return {"fine_tuning": fine_tuning, "pretraining": pretraining}
 
     def scores(self, row: str, size: int, seed: int) -> dict[str, float] | None:
-        """Dice of each case in a run; None where it is not done, here or in the table that is published.
-
-        One that was made otherwise ends the study.
-        """
+        """Dice of each case in a run; None where it is not done. One that was made otherwise ends the study."""
         path = self.path(row, size, seed)
         if not path.exists():
-            return self.published.get((row, size or len(self.split.training)), {}).get(seed)
+            return None
         kept = read_json(path)
         if odd := [key for key, value in self.settings(row).items() if kept.get(key) != value]:
             raise SystemExit(f"{path} was made with other settings of {' and '.join(odd)}; use another folder -o")
@@ -194,11 +191,12 @@ def score_case(network: Any, case: PreparedCase, config: Config) -> float:
 
 
 def runs_of(study: Study, name: str, size: int) -> Runs:
-    """All runs of a row that there are, whichever command made them."""
+    """All runs of a row that there are, whichever command made them, and those whose scores are published."""
     files = study.path(name, size, 0).parent.glob(f"{size or 'all'} labels, seed *.json")
     old = study.published.get((name, size or len(study.split.training)), {})
-    seeds = sorted({*old, *(int(file.stem.split()[-1]) for file in files)})
-    return {seed: scores for seed in seeds if (scores := study.scores(name, size, seed))}
+    seeds = sorted(int(file.stem.split()[-1]) for file in files)
+    new = {seed: scores for seed in seeds if (scores := study.scores(name, size, seed))}
+    return dict(sorted({**old, **new}.items()))
 
 
 def report(study: Study) -> None:

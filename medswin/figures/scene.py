@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medswin.errors import InputError
 from medswin.figures.anatomy import PLANES, Plane, Pose, bounding_box, largest_slice
-from medswin.figures.outline import STYLES
+from medswin.figures.outline import style_of
 from medswin.figures.window import Window, auto_window
 from medswin.labels import Label, LabelSet
 
@@ -67,8 +67,8 @@ class Scene:
 
     @property
     def numbered(self) -> bool:
-        """Whether the styles of outlines are too few to tell the structures apart, so that numbers do."""
-        return len(self.seen) > len(STYLES)
+        """Whether outlines of one style are seen, so that numbers tell the structures apart."""
+        return len({style_of(label) for label in self.seen}) < len(self.seen)
 
     def size_px(self, plane: Plane) -> tuple[int, int]:
         """Width and height of a panel: millimetres decide, so voxels of any shape come out in proportion."""

@@ -33,6 +33,7 @@ TRIES = 2
 """How often a case is begun whose worker dies."""
 
 _BEGUN = "begun"  # what a worker answers when it has its model and a case
+_AWAKE_S = 3600.0  # after which the parent looks again, as no wait may be endless
 _END_S = 5.0  # in which a killed process ends, unless it waits for a disk that does not answer
 
 
@@ -197,7 +198,7 @@ class _Worker:
 def _ready(workers: Sequence[_Worker], timeout_s: float | None) -> list[_Worker]:
     """Those that said something, died, or are late."""
     left = min(worker.left_s(timeout_s) for worker in workers)
-    ends = wait([worker.end for worker in workers], None if left == math.inf else max(left, 0.0))
+    ends = wait([worker.end for worker in workers], min(max(left, 0.0), _AWAKE_S))
     return [worker for worker in workers if worker.end in ends or worker.left_s(timeout_s) <= 0]
 
 

@@ -158,7 +158,7 @@ def _from_json(values: dict[str, Any], path: Path) -> Prediction:
     file = path.with_name(Path(values["labels_file"]).name)
     if sha256(read_bytes(file)) != values["labels_sha256"]:
         raise InputError(f"was not written with {path.name}, or was changed", where=file, repair="run predict again")
-    labels = read_labels(file, values=[0, *(label.value for label in label_set)], known=True)
+    labels = read_labels(file, values=[0, *(label.value for label in label_set)])
     return Prediction(
         case=values["case"],
         labels=labels,

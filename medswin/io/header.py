@@ -27,9 +27,11 @@ Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
 MAX_VOXELS = 2**31
 MAX_RATIO = 200
 """How many times its own size a compressed image, or a zip of them, may hold. Scans reach 2 to 5, a body in much air
-some more; only zeros reach this, and large label maps of little."""
+some more; only zeros reach this, and label maps of little."""
 SMALL = 256 * 2**20
 """Bytes up to which the ratio does not matter."""
+SMALL_MAP = 2**31
+"""The same of a label map: as `medswin` writes them, none has more."""
 AGAIN = "copy the file again from its source, or export it again"
 BYTES_LEFT_OVER = Finding(
     "bytes-left-over",
@@ -116,17 +118,17 @@ def read_header(stream: Stream, path: Path) -> Header:
     return header
 
 
-def check_ratio(needed: int, packed: Path, path: Path) -> None:
+def check_ratio(needed: int, packed: Path, path: Path, small: int | None = None) -> None:
     """Refuse an image whose voxels, compressed in the file ``packed``, would fill the memory from next to nothing.
 
     Raises:
-        InputError: for more bytes than `SMALL` and than `MAX_RATIO` times the size of that file.
+        InputError: for more bytes than ``small`` (`SMALL` where None) and than `MAX_RATIO` times the size of that file.
     """
-    size = packed.stat().st_size
-    if needed > SMALL and needed > MAX_RATIO * size:
+    size, small = packed.stat().st_size, SMALL if small is None else small
+    if needed > small and needed > MAX_RATIO * size:
         raise InputError(
             f"{size} bytes unpack to {needed / 2**30:.3g} GiB of voxels, {needed / size:.0f} times as much; more than "
-            f"{SMALL / 2**20:g} MiB are read up to {MAX_RATIO} times",
+            f"{small / 2**20:g} MiB are read up to {MAX_RATIO} times",
             where=path,
             repair="save it uncompressed, if you trust it",
         )

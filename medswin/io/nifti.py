@@ -18,7 +18,7 @@ from medswin.findings import Finding
 from medswin.io.files import write_bytes
 from medswin.io.geometry import base_affine, geometry
 from medswin.io.grid import Grid, checked_affine, sizes
-from medswin.io.header import BYTES_LEFT_OVER, Header, check_ratio, opened, read_header, read_voxels
+from medswin.io.header import BYTES_LEFT_OVER, SMALL_MAP, Header, check_ratio, opened, read_header, read_voxels
 from medswin.io.scan import Scan
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -93,16 +93,14 @@ def read_grid(path: Path | str) -> Grid:
 
 
 def read_labels(
-    path: Path | str, *, like: Scan | Grid | None = None, values: Iterable[int] | None = None, known: bool = False
+    path: Path | str, *, like: Scan | Grid | None = None, values: Iterable[int] | None = None
 ) -> NDArray[np.uint8]:
     """Read a label map, (X, Y, Z) uint8. One that is 0 everywhere is fine.
 
     Args:
         path: of the file.
-        like: the scan or grid whose shape and affine it must have; a scan, which is in memory already, bounds its size.
+        like: the scan or grid whose shape and affine it must have.
         values: the values that may occur; any from 0 to 255 where None.
-        known: whether its bytes are known to be ours, so that it may hold more than `check_ratio` allows: of a large
-            scan little else than zeros may be written.
 
     Raises:
         InputError: for a file that `read_nifti` refuses (but for its intensities), with channels, with values that are
@@ -110,8 +108,7 @@ def read_labels(
     """
     path = Path(path)
     grid = None if like is None else like.grid if isinstance(like, Scan) else like
-    bounded = known or isinstance(like, Scan)
-    stored, header, *_ = _read(path, bounded=bounded, check=partial(_check_map, like=grid, path=path))
+    stored, header, *_ = _read(path, small=SMALL_MAP, check=partial(_check_map, like=grid, path=path))
     labels = _whole(stored * np.float64(header.slope) + header.inter if header.scaled else stored, path)
     _check_values(labels, values, path)
     return labels
@@ -175,15 +172,15 @@ def named_like_scans(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[P
 
 
 def _read(
-    path: Path, *, bounded: bool = False, check: Callable[[Header, Grid], None] | None = None
+    path: Path, *, small: int | None = None, check: Callable[[Header, Grid], None] | None = None
 ) -> tuple[NDArray[Any], Header, Grid, tuple[Finding, ...]]:
     with opened(path) as stream:
         header = read_header(stream, path)
         grid, findings = geometry(header, path)
         if check is not None:
             check(header, grid)
-        if not bounded and isinstance(stream, gzip.GzipFile):
-            check_ratio(math.prod(header.shape) * header.dtype.itemsize, path, path)
+        if isinstance(stream, gzip.GzipFile):
+            check_ratio(math.prod(header.shape) * header.dtype.itemsize, path, path, small)
         stored, extra = read_voxels(stream, header, path)
     if extra:
         findings += (BYTES_LEFT_OVER,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -166,6 +167,14 @@ def test_more_structures_than_styles_are_numbered() -> None:
         x, y = (drawn.shape[1] - plain.shape[1]) // 2, LINE_PX + GUTTER_PX
         inside = drawn[y : y + plain.shape[0], x : x + plain.shape[1]]
         assert bool((inside != plain).any(axis=2).sum() > 100) is numbered
+
+
+def test_structures_of_one_style_are_numbered() -> None:
+    """1, 4 and 7 are all solid."""
+    shown, _ = many(7)
+    kept = np.where(np.isin(shown.labels, (1, 4, 7)), shown.labels, 0).astype(np.uint8)
+    assert replace(shown, labels=kept).numbered
+    assert not replace(shown, labels=np.where(shown.labels < 4, shown.labels, 0).astype(np.uint8)).numbered
 
 
 @pytest.mark.parametrize("name", ["label map", "reference"])

@@ -1,7 +1,8 @@
 """softmax(q k^T scale + added) v for groups of windows, with no matrix of all weights ever in memory.
 
 PyTorch's fused kernel does the forward pass, but for narrow heads in bf16 on CPUs, which are a third faster as plain
-products of a few windows at a time. On CPUs it has no gradient for what is added to the logits, which is learned here:
+products of a few windows at a time, with logits and weights rounded to bf16 as without a kernel (an error of 1 % where
+the kernel's is 0.2 %). On CPUs it has no gradient for what is added to the logits, which is learned here:
 the backward pass then makes the weights again, a few windows at a time (after Dao et al. 2022, FlashAttention).
 """
 
