@@ -49,7 +49,7 @@ def checked(found: Sources, unpacked: tuple[Path, Path] | None) -> Sources:
                 )
             good.append(source)
         except InputError as error:
-            failed.append((source.where, error))
+            failed.append((source.case, error))
     failed = [
         (case, InputError(error.what, where=as_zipped(str(error.where), unpacked), repair=error.repair))
         for case, error in failed

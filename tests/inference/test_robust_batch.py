@@ -182,6 +182,17 @@ def test_no_folder_is_kept_of_what_fails_before_it_is_tried(tmp_path: Path) -> N
     assert not [path for path in out.glob("*") if path.is_file() and b"Muster" in path.read_bytes()]
 
 
+def test_each_case_that_fails_has_a_line_under_its_own_name(tmp_path: Path) -> None:
+    """Names that a disk may not tell apart, of files that are named alike in folders that are named by patients."""
+    for name in ("Muster", "Beispiel"):
+        write_scans(tmp_path / name, "a")
+    table, out = tmp_path / "cases.csv", tmp_path / "out"
+    table.write_text("case,image\nCase,Muster/a.nii.gz\ncase,Beispiel/a.nii.gz\n")
+    assert [one.case for one in predict_folder(plain(), table, out).failed] == ["Case", "case"]
+    assert [row["case"] for row in lines(out)] == ["Case", "case"]
+    assert not [path for path in out.glob("*") if path.is_file() and b"Muster" in path.read_bytes()]
+
+
 def test_volumes_are_those_of_cases_that_are_done(tmp_path: Path) -> None:
     """Not those of one that failed since, also after a run on something else."""
     scans, out = write_scans(tmp_path / "scans", "ab"), tmp_path / "out"
