@@ -9,7 +9,8 @@ from typing import Any
 
 from medswin.errors import InputError, without_folder
 from medswin.inference.outcome import CaseResult, Failed, Outcome
-from medswin.io.cases import write_volumes
+from medswin.inference.prepare import file_sha256
+from medswin.io.cases import described_case, write_volumes
 from medswin.io.facts import ModelFacts, write_facts
 from medswin.io.manifest import Entry, Manifest
 from medswin.io.run_log import RunLog
@@ -50,7 +51,7 @@ class Records:
             sources: of this run.
             before: where the names of earlier runs came from.
         """
-        there, last = results(self.out), self.manifest.last
+        there, last = results(self.out), dict(self.manifest.last)
         told = {case for case, entry in last.items() if entry.reason.startswith(SUPERSEDED)}
         gone = superseded(sorted((there | set(last)) - (told - there)), before, sources.origins)
         for case, why in gone.items():
@@ -58,9 +59,11 @@ class Records:
                 self.manifest.add(Entry(case, "skipped", why))
         untried = {case for case, _ in (*sources.left_out, *sources.failed)} - {one.case for one in sources.cases}
         for case in sorted(there & (untried | set(gone))):
+            if not self._is_ours(case, last):
+                continue
             with self._kept():
-                set_aside(self.out, case)
-                self.log.say(f"aside    {case}: its results of an earlier run lie in {FOLDER} now")
+                moved = set_aside(self.out, case)
+                self.log.say(f"aside    {case}: {', '.join(moved)} of an earlier run, into {FOLDER}")
         for case, why in gone.items():
             with self._kept():
                 self.log.say(f"gone     {case}: {why}")
@@ -92,6 +95,14 @@ class Records:
             with self._kept():
                 step()
         return tuple(self.unwritten.values())
+
+    def _is_ours(self, case: str, last: Mapping[str, Entry]) -> bool:
+        """Whether medswin wrote what goes by the name of a case, or the user has files of that name there."""
+        labels = self.out / f"{case}.nii.gz"
+        known = last[case].outputs.get(labels.name) if case in last else None
+        return described_case(self.out / f"{case}.json") is not None or (
+            known is not None and labels.is_file() and file_sha256(labels) == known
+        )
 
     def _without(self) -> set[str]:
         """Cases that have no results, by what was last said of them."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medswin.errors import InputError
-from medswin.io.files import remove
+from medswin.io.files import writing
 from medswin.io.private import PRIVATE, private_folder
 
 FOLDER = PRIVATE / "superseded"
@@ -58,24 +58,22 @@ def results(folder: Path) -> set[str]:
     return {name.removesuffix(".json").removesuffix(".nii.gz") for name in files}
 
 
-def set_aside(folder: Path, case: str) -> bool:
-    """Move what there is of a case into ``.private/superseded``, where nothing looks; gives whether there was anything.
+def set_aside(folder: Path, case: str) -> list[str]:
+    """Move what there is of a case into ``.private/superseded``, where nothing looks; gives the moved files' names.
 
-    It replaces what was set aside before. Where it cannot be moved, on a full disk, it is removed: better none than one
-    that looks current.
+    It replaces what was set aside before. The case file goes last: after a kill in between it tells the next run.
 
     Raises:
-        InputError: if it cannot be removed either.
+        InputError: if something cannot be moved; it stays then.
     """
-    files = [folder / f"{case}{ending}" for ending in (".json", ".nii.gz")]
-    there = [file for file in files if file.is_file()]
-    for file in there:
-        try:
-            (private_folder(folder) / FOLDER.name).mkdir(exist_ok=True)
-            file.replace(folder / FOLDER / file.name)
-        except (InputError, OSError):
-            remove(file)
-    return bool(there)
+    moved = []
+    for file in (folder / f"{case}{ending}" for ending in (".nii.gz", ".json")):
+        if file.is_file():
+            with writing(file):
+                (private_folder(folder) / FOLDER.name).mkdir(exist_ok=True)
+                shutil.move(file, folder / FOLDER / file.name)  # maybe to another disk
+            moved.append(file.name)
+    return moved
 
 
 def _files(origin: Mapping[str, Any]) -> list[str]:

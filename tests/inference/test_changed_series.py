@@ -183,6 +183,33 @@ def test_a_table_lists_folders_of_dicom_beside_files(tmp_path: Path, predictor: 
     assert [case.resumed for case in predict_folder(predictor, cases, out).done] == [True, True]
 
 
+def test_files_of_the_user_stay_where_they_are(tmp_path: Path, predictor: Predictor) -> None:
+    """Named like cases that this run cannot try, or like the results that it sets aside."""
+    series(tmp_path / "one", block(), study="1.2")
+    series(tmp_path / "two" / "a", block(), study="1.2")
+    series(tmp_path / "two" / "b", block(), study="1.2")
+    out = tmp_path / "out"
+    rows = ("case,image", "a,one", "b,one", "c,one")
+    assert len(predict_folder(predictor, table(tmp_path, *rows), out).done) == 3
+    (out / "b.json").unlink()
+    (out / "c.json").unlink()
+    (out / "c.nii.gz").write_text("another")
+    (out / "x.nii.gz").write_text("mine")
+    (out / "x.json").write_text('{"mine": 1}')
+    predict_folder(predictor, table(tmp_path, *(row.replace("one", "two") for row in rows), "x,two"), out)
+    assert sorted(path.name for path in (out / FOLDER).iterdir()) == ["a.json", "a.nii.gz", "b.nii.gz"]
+    assert [(out / name).read_text() for name in ("c.nii.gz", "x.nii.gz", "x.json")] == [
+        "another",
+        "mine",
+        '{"mine": 1}',
+    ]
+    said = [line.split(": ", 1) for line in (out / "run.log").read_text().splitlines() if " aside " in line]
+    assert [(who.split()[-1], what) for who, what in said] == [
+        ("a", f"a.nii.gz, a.json of an earlier run, into {FOLDER}"),
+        ("b", f"b.nii.gz of an earlier run, into {FOLDER}"),
+    ]
+
+
 def test_a_table_lists_a_folder_for_each_channel(tmp_path: Path) -> None:
     two = Predictor(threshold_model(("T1", "T2"), spacing_mm=None))
     for name in ("a", "b"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from medswin.errors import InputError
 from medswin.io.superseded import FOLDER, results, set_aside, superseded
 
 A, B = "0123456789ab", "cdef01234567"
@@ -40,7 +44,8 @@ def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
     for name in ("a.json", "a.nii.gz", "b.nii.gz", ".tmp-c.nii.gz", "summary.csv"):
         (tmp_path / name).write_text(name)
     assert results(tmp_path) == {"a", "b"}
-    assert [set_aside(tmp_path, case) for case in ("a", "b", "c")] == [True, True, False]
+    moved = [set_aside(tmp_path, case) for case in ("a", "b", "c")]
+    assert moved == [["a.nii.gz", "a.json"], ["b.nii.gz"], []]
     assert results(tmp_path) == set()
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == ["a.json", "a.nii.gz", "b.nii.gz"]
     (tmp_path / "a.json").write_text("newer")
@@ -48,8 +53,36 @@ def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
     assert (tmp_path / FOLDER / "a.json").read_text() == "newer"
 
 
-def test_where_nothing_can_be_moved_nothing_stays_that_looks_current(tmp_path: Path) -> None:
+def test_what_cannot_be_moved_stays(tmp_path: Path) -> None:
     for name in ("a.json", "a.nii.gz", ".private"):
         (tmp_path / name).write_text(name)
-    assert set_aside(tmp_path, "a")
-    assert results(tmp_path) == set()
+    with pytest.raises(InputError, match="cannot be written"):
+        set_aside(tmp_path, "a")
+    assert (tmp_path / "a.nii.gz").read_text() == "a.nii.gz"
+
+
+def test_results_are_moved_to_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(one: object, other: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    for name in ("a.json", "a.nii.gz"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(os, "replace", rename)
+    set_aside(tmp_path, "a")
+    assert {path.name: path.read_text() for path in (tmp_path / FOLDER).iterdir()} == {
+        "a.json": "a.json", "a.nii.gz": "a.nii.gz",
+    }  # fmt: skip
+
+
+def test_a_kill_in_between_leaves_the_case_file_to_tell_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(file: Path, to: Path) -> None:
+        file.replace(to)
+        raise KeyboardInterrupt
+
+    for name in ("a.json", "a.nii.gz"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(shutil, "move", killed)
+    with pytest.raises(KeyboardInterrupt):
+        set_aside(tmp_path, "a")
+    assert sorted(path.name for path in tmp_path.glob("a*")) == ["a.json"]
