@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from medswin.io.dicom import Series
-from medswin.io.dicom.grouping import evenly_spaced
+from medswin.io.dicom.grouping import like_a_volume, volumes
 from medswin.io.dicom.header import Header
+from medswin.io.dicom.series import numbered
 
 MANY = 3
 """Slices alone from which on those of one series are told as one."""
@@ -22,14 +23,12 @@ class Lone:
     """Slices that are told as one.
 
     Attributes:
-        name: of them.
         series: they, as if they were a volume.
         why: they are none.
         repair: what can be done.
         torn: whether they would be one, but for identifiers that differ.
     """
 
-    name: str
     series: Series
     why: str
     repair: str = ""
@@ -39,45 +38,58 @@ class Lone:
 def lone_slices(lone: Sequence[Series]) -> list[Lone]:
     """What is to be told of slices alone: of each by itself, or of `MANY` and more together.
 
-    Those are of one series, or of many series but one folder in which they lie as evenly as a volume's slices.
+    Those that go together are of one series; or of many series but one folder, in which they lie like a volume's
+    slices, whatever is missing or there twice.
     """
-    of_series = _grouped(lone, lambda header: (header.series, header.has_uid))
-    rest = [one for group in of_series if len(group) < MANY for one in group]
-    in_folder = _grouped(rest, lambda header: (header.path.parent, header.modality, header.size))
-    torn = [group for group in in_folder if len(group) >= MANY and evenly_spaced(_slices(group))]
-    told = {one.id for group in torn for one in group}
-    together = [_together(group) for group in (*(group for group in of_series if len(group) >= MANY), *torn)]
-    return together + [Lone(one.id, one, _ONE) for one in rest if one.id not in told]
+    torn = _torn([one for one in lone if one.slices[0].has_uid], lambda header: header.series)
+    beside = _torn(_without(lone, torn), lambda header: f"{header.path.parent} {header.description}")
+    torn += [group for group in beside if like_a_volume(_slices(group))]
+    rest = _without(lone, torn)
+    of_series: dict[str, list[Series]] = {}
+    for one in rest:
+        of_series.setdefault(one.slices[0].series, []).append(one)
+    whole = [group for group in of_series.values() if len(group) >= MANY]
+    together = numbered([_together(group) for group in (*torn, *whole)])
+    told = [_told(one, torn=i < len(torn)) for i, one in enumerate(together)]
+    return told + [Lone(one, _ONE) for one in _without(rest, whole)]
 
 
-def _grouped(lone: Sequence[Series], by: Callable[[Header], Hashable]) -> list[list[Series]]:
-    groups: dict[Hashable, list[Series]] = {}
-    for one in lone:
-        groups.setdefault(by(one.slices[0]), []).append(one)
-    return list(groups.values())
+def _torn(lone: Sequence[Series], by: Callable[[Header], str]) -> list[list[Series]]:
+    """Slices that would be a volume, if those of whom ``by`` tells the same named one patient, study and series."""
+    of = {(header.path, header.frame): one for one in lone for header in one.slices}
+    alike = (replace(header, patient="", study="", series=by(header)) for header in _slices(lone))
+    groups = [[of[header.path, header.frame] for header in part] for part in volumes(alike)]
+    return [group for group in groups if len(group) >= MANY and _differ(_slices(group))]
+
+
+def _without(lone: Sequence[Series], groups: Sequence[Sequence[Series]]) -> list[Series]:
+    known = {one.id for group in groups for one in group}
+    return [one for one in lone if one.id not in known]
 
 
 def _slices(group: Sequence[Series]) -> list[Header]:
     return [header for one in group for header in one.slices]
 
 
-def _together(group: Sequence[Series]) -> Lone:
-    slices = _slices(group)
+def _together(group: Sequence[Series]) -> Series:
     name = "-".join(group[0].id.replace("slice", "slices", 1).split("-")[:2])
-    series = replace(group[0], id=name, slices=tuple(slices))
-    differ = " and ".join(f"{count} {tag}s" for tag, count in _identifiers(slices).items() if count > 1)
+    return replace(group[0], id=name, slices=tuple(_slices(group)))
+
+
+def _told(series: Series, *, torn: bool) -> Lone:
+    count, differ = len(series.slices), _differ(series.slices)
     if not differ:
-        return Lone(name, series, f"{len(slices)} slices of one series, {_APART}, which are no volume")
-    why = f"its {len(slices)} slices are no volume, as they name {differ}, {_LIKELY}"
+        return Lone(series, f"{count} slices of one series, {_APART}, which are no volume")
+    why = f"its {count} slices are no volume, as they name {differ}, {_LIKELY}"
     repair = "export the series again, or make it anonymous again with one identifier for all its slices"
-    return Lone(name, series, why, repair, evenly_spaced(slices))
+    return Lone(series, why, repair, torn)
 
 
-def _identifiers(slices: Sequence[Header]) -> dict[str, int]:
-    """How many of each there are."""
+def _differ(slices: Sequence[Header]) -> str:
+    """How many of each identifier there are, of which there are several."""
     named = {
-        "PatientID": [header.patient for header in slices],
-        "StudyInstanceUID": [header.study for header in slices],
-        "SeriesInstanceUID": [header.series for header in slices],
+        "PatientID": {header.patient for header in slices},
+        "StudyInstanceUID": {header.study for header in slices},
+        "SeriesInstanceUID": {header.series for header in slices},
     }
-    return {tag: len(set(values)) for tag, values in named.items()}
+    return " and ".join(f"{len(values)} {tag}s" for tag, values in named.items() if len(values) > 1)

@@ -47,9 +47,9 @@ def find_cases(
     alone = lone_slices(tree.lone)
     for group in alone:
         if group.torn and not _objections(asked, group.series):
-            failed.append((group.name, InputError(group.why, where=group.name, repair=group.repair)))
+            failed.append((group.series.id, InputError(group.why, where=group.series.id, repair=group.repair)))
         else:
-            left_out.append((group.name, group.why))
+            left_out.append((group.series.id, group.why))
     studies: dict[str, list[Series]] = {}
     for one in fitting:
         studies.setdefault(one.id if len(names) == 1 else one.study, []).append(one)
@@ -67,7 +67,7 @@ def find_cases(
         for one, rule, name in zip(case.series, given, names, strict=True)
     ]
     origins = {name: {"files": [str(folder.absolute())]} for name, (folder, _) in broken.items()}
-    origins |= {one.id: origin([one]) for one in tree.series} | {one.name: origin([one.series]) for one in alone}
+    origins |= {one.id: origin([one]) for one in tree.series} | {one.series.id: origin([one.series]) for one in alone}
     origins |= {name: origin(of) for name, of in studies.items()}
     return Sources(tuple(cases), tuple(failed), tuple(left_out), tuple(told), dict(tree.passed_over), origins)
 

@@ -46,12 +46,17 @@ def halves(a: Sequence[Header], b: Sequence[Header]) -> str:
     return "behind" if apart else "between"
 
 
-def evenly_spaced(headers: Sequence[Header]) -> bool:
-    """Whether slices of one size and direction lie as evenly as a volume's, whosever they are."""
-    positions, first = along(headers), headers[0]
-    if positions is None or any(one.size != first.size or not _nearly_parallel(first, one) for one in headers):
+def like_a_volume(headers: Sequence[Header]) -> bool:
+    """Whether slices of one direction lie evenly at three places and more, but for gaps and doubles."""
+    positions = along(headers)
+    if positions is None:
         return False
-    return _even(np.sort(positions))
+    steps = np.diff(np.sort(positions))
+    steps = steps[steps >= SAME_MM]
+    if len(steps) < 2:
+        return False
+    step = float(np.median(steps))
+    return bool(np.abs(steps - np.round(steps / step) * step).max() <= max(UNEVEN * step, SAME_MM))
 
 
 def _nearly_parallel(a: Header, b: Header) -> bool:

@@ -197,13 +197,19 @@ def _named(groups: Sequence[list[Header]], key: bytes, damaged: Counter[Path]) -
         person = pseudonym("person", first.patient, key) if first.patient else study
         findings = (*_beside(bad), *_spaces(group), *(_PARTS[one] for one in ("between", "behind") if one in how))
         found.append(Series(name, study, first.modality, first.description, tuple(group), findings, person))
+    return numbered(found)
+
+
+def numbered(found: Sequence[Series]) -> list[Series]:
+    """The same, those of one name with a number behind it."""
     counts, seen = Counter(series.id for series in found), Counter[str]()
+    named = list(found)
     for i, series in enumerate(found):
         if counts[series.id] > 1:
             seen[series.id] += 1
             digits = len(str(counts[series.id]))  # so that the order of the names is that of the times
-            found[i] = replace(series, id=f"{series.id}-{seen[series.id]:0{digits}}")
-    return found
+            named[i] = replace(series, id=f"{series.id}-{seen[series.id]:0{digits}}")
+    return named
 
 
 def _beside(damaged: int) -> tuple[Finding, ...]:
