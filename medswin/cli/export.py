@@ -44,6 +44,8 @@ def export(
     for one in done:
         for note in one.notes:
             screen.line(note)
+        if one.rejected:
+            complain(f"{one.case}: the model rejects this scan, and the files say so. Do not use outlines or volumes")
         for reason in one.failed:
             complain(reason)
     written = sum(len(one.files) for one in done)

@@ -28,12 +28,14 @@ class Exported:
         files: that were written.
         notes: what a reader has to know of them, a sentence each.
         failed: one line for each reason why formats could not be written, and how to mend that.
+        rejected: whether files were written of a scan that the model rejects.
     """
 
     case: str
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    rejected: bool = False
 
 
 def export(
@@ -109,7 +111,8 @@ def _one(
             except Exception as error:  # whatever is wrong with one format, the others are written
                 why.setdefault(_told(error, path.stem), []).append(name)
     failed = [f"{path.stem}: not exported as {', '.join(names)}: {reason}" for reason, names in why.items()]
-    return Exported(path.stem, tuple(written), tuple(job.notes), tuple(failed))
+    rejected = bool(written) and job.original.ood.verdict == "reject"
+    return Exported(path.stem, tuple(written), tuple(job.notes), tuple(failed), rejected)
 
 
 def _told(error: Exception, case: str) -> str:

@@ -69,11 +69,11 @@ def _report(job: Job) -> list[Path]:
 
 def _captures(job: Job) -> list[Path]:
     from medswin.review.case import key_images
-    from medswin.review.dicom.captures import captures
+    from medswin.review.dicom.captures import captures, marked
 
     with _dicom("dicom-sc"):
         reference = job.reference  # refused first, before the pixels are read
-        made = captures(key_images(job.shown), job.prediction, reference)
+        made = captures(key_images(marked(job.shown)), job.prediction, reference)
         places = [job.place(f"_dicom-sc-{number:02}.dcm") for number in range(1, len(made) + 1)]
         return [job.save(one, path) for one, path in zip(made, places, strict=True)]
 

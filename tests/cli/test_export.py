@@ -65,6 +65,16 @@ def test_a_case_in_all_formats(medswin: Callable, predicted: Path, tmp_path: Pat
     assert pydicom.dcmread(tmp_path / "out" / f"{case.stem}_dicom-seg.dcm").PatientName == CANARY
 
 
+def test_of_a_rejected_scan_it_warns(medswin: Callable, predicted: Path, tmp_path: Path) -> None:
+    case = good_case(predicted)
+    described = json.loads(case.read_text())
+    described["ood"]["verdict"] = "reject"
+    case.write_text(json.dumps(described))
+    status, _, err = medswin("export", "-i", case, "-o", tmp_path / "out", "-f", "nifti,rtstruct", "--no-progress")
+    assert status == 0
+    assert err.count("rejects this scan") == len(err.splitlines()) == 1
+
+
 def test_one_failed_case_does_not_stop_the_others(medswin: Callable, predicted: Path, tmp_path: Path) -> None:
     status, out, err = medswin("export", "-i", predicted, "-o", tmp_path / "out", "--no-progress")
     assert status == 1

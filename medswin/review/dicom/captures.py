@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from medswin.figures import KeyImage
 from medswin.prediction import Prediction
+from medswin.review.case import ReviewCase
 from medswin.review.dicom import identity, rle, stand_in
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import line
 
 STORAGE = "1.2.840.10008.5.1.4.1.1.7"
 NUMBER = 3
+
+
+def marked(case: ReviewCase) -> ReviewCase:
+    """The case with what its pictures have to say burned in before its name."""
+    named = ", ".join([*identity.marks(case.prediction), case.prediction.case])
+    return replace(case, prediction=replace(case.prediction, case=named))
 
 
 def captures(pictures: Iterable[KeyImage], prediction: Prediction, reference: Reference) -> list[Any]:
@@ -24,7 +32,7 @@ def captures(pictures: Iterable[KeyImage], prediction: Prediction, reference: Re
     person, so BurnedInAnnotation is NO.
 
     Args:
-        pictures: see `medswin.review.case.key_images`.
+        pictures: see `medswin.review.case.key_images`, of a case that is `marked`.
         prediction: the case that they show.
         reference: its slices, each of which they name as a source.
     """
@@ -42,7 +50,7 @@ def _capture(picture: KeyImage, prediction: Prediction, reference: Reference) ->
     made.PatientOrientation, made.Laterality = None, None  # three planes at once have none
     made.ContentDate, made.ContentTime = made.InstanceCreationDate, made.InstanceCreationTime
     made.BurnedInAnnotation, made.LossyImageCompression = "NO", "00"
-    made.ImageComments = line(f"{identity.WARNING}. {picture.words}", 1024)
+    made.ImageComments = line(" ".join([f"{identity.WARNING}.", *identity.cautions(prediction), picture.words]), 1024)
     made.DerivationDescription = line(f"Drawn by {identity.MAKER} from the slices that are named as its source", 1024)
     made.SourceImageSequence = stand_in.instances(reference)
     made.ReferencedSeriesSequence = [stand_in.series(reference)]

@@ -8,10 +8,14 @@ from typing import Any
 from medswin import __version__
 from medswin.prediction import Prediction
 from medswin.review.dicom.reference import Reference
-from medswin.review.dicom.text import line
-from medswin.review.edited import is_edited
+from medswin.review.dicom.text import LONGEST, line
+from medswin.review.edited import EDITED, is_edited
+from medswin.review.words import verdict_words
 
-WARNING = "RESEARCH USE ONLY, not for diagnosis"
+_RESEARCH = "RESEARCH USE ONLY"
+WARNING = f"{_RESEARCH}, not for diagnosis"
+_REJECTED = "REJECTED SCAN, do not use"
+_PART = "part of scan only"
 MAKER = "medswin"
 SCHEME = "99MEDSWIN"
 """Coding scheme of what no public one has a code for."""
@@ -30,7 +34,42 @@ _SERIES_NUMBER = 9100
 def described(what: str, prediction: Prediction) -> str:
     """SeriesDescription: the warning first, as a viewer may show no more of it."""
     model = prediction.provenance.get("model", "")
-    return line(f"{WARNING}: {'edited ' if is_edited(prediction) else ''}{what} {model}")
+    return line(f"{_warning(prediction)}: {'edited ' if is_edited(prediction) else ''}{what} {model}")
+
+
+def brief(prediction: Prediction) -> str:
+    """The warning, and whether a person edited the case and it is of a part of its scan, as far as there is room."""
+    told = _warning(prediction)
+    for mark in [EDITED] * is_edited(prediction) + [_PART] * (prediction.region is not None):
+        more = f"{told}; {mark}"
+        told = more if len(more) <= LONGEST else told
+    return told
+
+
+def marks(prediction: Prediction) -> list[str]:
+    """What a picture has to say: that its scan was rejected, and that a part of it alone was looked at."""
+    return [_REJECTED] * _rejected(prediction) + [_PART] * (prediction.region is not None)
+
+
+def cautions(prediction: Prediction) -> list[str]:
+    """What to know of the scan before anything is used; nothing of one that was accepted and looked at as a whole."""
+    words = verdict_words(prediction.ood.verdict)
+    told = [] if prediction.ood.verdict == "accept" else [f"{words.headline}. {words.advice}"]
+    return told + part(prediction)
+
+
+def part(prediction: Prediction) -> list[str]:
+    """That a part of the scan alone was looked at, and which."""
+    region = prediction.region
+    return [] if region is None else [f"Only a part of the scan was looked at, voxels {region}."]
+
+
+def _rejected(prediction: Prediction) -> bool:
+    return prediction.ood.verdict == "reject"
+
+
+def _warning(prediction: Prediction) -> str:
+    return f"{_RESEARCH}, {_REJECTED}" if _rejected(prediction) else WARNING
 
 
 def identify(dataset: Any, reference: Reference) -> None:

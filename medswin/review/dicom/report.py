@@ -129,9 +129,7 @@ def _scan(prediction: Prediction) -> Any:
     missing = [name for name, volume in prediction.volumes_ml.items() if volume == 0 and name not in rejected]
     texts += [f"Rejected by the reviewer, no volume: {', '.join(rejected)}"] if rejected else []
     texts += [f"Not found in this scan: {', '.join(missing)}"] if missing else []
-    if prediction.region is not None:
-        texts.append(f"Only a part of the scan was looked at, voxels {prediction.region}")
-    return _commented(group, texts)
+    return _commented(group, texts + identity.part(prediction))
 
 
 def _numbers(prediction: Prediction) -> list[Any]:

@@ -104,6 +104,7 @@ def _empty(prediction: Prediction, reference: Reference) -> Any:
     made.FrameOfReferenceUID = reference.frame
     now = datetime.now()
     made.StructureSetLabel, made.StructureSetName = identity.MAKER, line(made.SeriesDescription)
+    made.StructureSetDescription = _told(prediction)
     made.StructureSetDate, made.StructureSetTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
     made.ApprovalStatus = "UNAPPROVED"
     made.ReferencedFrameOfReferenceSequence = [_frame(reference)]
@@ -122,9 +123,13 @@ def _frame(reference: Reference) -> Any:
 def _roi(label: Label, name: str, reference: Reference, prediction: Prediction) -> Any:
     made = _dataset()
     made.ROINumber, made.ReferencedFrameOfReferenceUID = label.value, reference.frame
-    made.ROIName, made.ROIDescription = name, line(f"{identity.WARNING}. {label.name}", 1024)
+    made.ROIName, made.ROIDescription = name, _told(prediction, label.name)
     made.ROIGenerationAlgorithm = "SEMIAUTOMATIC" if is_edited(prediction) else "AUTOMATIC"
     return made
+
+
+def _told(prediction: Prediction, *more: str) -> str:
+    return line(" ".join([f"{identity.WARNING}.", *identity.cautions(prediction), *more]), 1024)
 
 
 def _observed(label: Label) -> Any:

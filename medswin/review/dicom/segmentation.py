@@ -13,7 +13,7 @@ from medswin.review.dicom import codes, identity, rle, stand_in
 from medswin.review.dicom.predecessor import Predecessor, refer
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
-from medswin.review.edited import EDITED, is_edited
+from medswin.review.edited import is_edited
 
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 NUMBER = 1
@@ -56,7 +56,7 @@ def segmentation(
         instance_number=1,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label="SEGMENTATION",
-        content_description=line(f"{identity.WARNING}{f'; {EDITED}' if is_edited(prediction) else ''}"),
+        content_description=identity.brief(prediction),
         coding_schemes=[codes.scheme()] if _private(prediction) else None,
         **_equipment(prediction),
     )
@@ -104,7 +104,7 @@ def _segment(label: Label, name: str, prediction: Prediction) -> Any:
         tracking_id=name,
         display_color=CIELabColor.from_rgb(*label.color),
     )
-    made.SegmentDescription = line(label.name, 1024)
+    made.SegmentDescription = line(" ".join([*identity.cautions(prediction), label.name]), 1024)
     found = [codes.concept(code) for code in codes.modifiers(label)]
     if found:
         made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = found

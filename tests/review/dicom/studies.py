@@ -161,6 +161,7 @@ def make_case(
     label_set: LabelSet = LABELS,
     ood: OODResult = ACCEPTED,
     findings: tuple[Finding, ...] = (),
+    region: tuple[tuple[int, int], ...] | None = None,
 ) -> Path:
     """The files of a case on the series in a folder, as predict leaves them, and the path of its JSON file."""
     out.mkdir(exist_ok=True)
@@ -175,7 +176,7 @@ def make_case(
         "input_sha256": source.digest(),
     }
     shown = picture() if labels is None else labels
-    case = Prediction(series.id, shown, stacked(series).affine, label_set, ood, findings, provenance)
+    case = Prediction(series.id, shown, stacked(series).affine, label_set, ood, findings, provenance, region)
     _, path = write_case(out, case)
     keep_origins(out, {series.id: source.origin})
     return path
