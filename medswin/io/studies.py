@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medswin.errors import InputError
 from medswin.io.dicom import Series
-from medswin.io.dicom.series import pseudonym, search
+from medswin.io.dicom.series import Tree, pseudonym, search
 from medswin.io.found import Sources
 from medswin.io.layouts import Case
 from medswin.io.lone import lone_slices
@@ -73,26 +75,40 @@ def find_cases(
 
 
 def listed_series(case: Case, private: Path, channels: Sequence[str]) -> SeriesSource:
-    """A case whose channels are DICOM series, each the only one in its folder, whatever the model's rules say.
+    """A case whose channels are DICOM series, each all that its folder holds, whatever the model's rules say.
 
     Raises:
-        InputError: for a file among the folders, a folder for several channels, or one with no series or several.
+        InputError: for a file among the folders, a folder for several channels, or one with no series or several, with
+            slices that are no volume or with files that cannot be read.
     """
     names = tuple(channels)
     if len(case.images) != len(names) or not all(path.is_dir() for path in case.images):
         repair = f"give the columns {', '.join(names)} a folder each, or only files"
         raise InputError("names a folder of DICOM that is not one channel's", where=case.id, repair=repair)
-    chosen: list[Series] = []
+    key, chosen = naming_key(private), list[Series]()
     for folder, name in zip(case.images, names, strict=True):
-        series = search(folder, naming_key(private)).series
-        if len(series) != 1:
+        tree = search(folder, key)
+        if len(tree.series) < 2:
+            _check_whole(tree, name, case.id)
+        if len(tree.series) != 1:
             raise InputError(
-                f"the folder for {name} holds {len(series)} DICOM series of CT, MR, PT or NM, it must hold one",
+                f"the folder for {name} holds {len(tree.series)} DICOM series of CT, MR, PT or NM, it must hold one",
                 where=case.id,
                 repair="name the folder of one series, or give the whole tree, which needs no table (-i FOLDER)",
             )
-        chosen += series
+        chosen.append(replace(tree.series[0], id=case.id if len(names) == 1 else f"{case.id}, {name}"))
     return SeriesSource(case.id, case.id, _files(chosen), series=tuple(chosen), channels=names)
+
+
+def _check_whole(tree: Tree, name: str, where: str) -> None:
+    """Refuse a folder of which more is known than its series: slices that are no volume, or files that are damaged."""
+    alone = lone_slices(tree.lone)
+    found = Counter([*tree.broken.values(), *(one.why for one in alone)])
+    if not found:
+        return
+    told = "; ".join(f"{count} x {why}" if count > 1 else why for why, count in found.most_common())
+    repair = next((one.repair for one in alone if one.repair), "export the series again, into a folder of its own")
+    raise InputError(f"the folder for {name} is not one whole series: {told}", where=where, repair=repair)
 
 
 def _one_each(case: str, series: Sequence[Series], rules: Sequence[Rule], names: Sequence[str]) -> tuple[Series, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from medswin.errors import InputError
 from medswin.io.sources import Sources, find_sources
 
 
@@ -90,3 +91,43 @@ def test_real_single_slices_and_localisers_are_left_out(ct: list, write: Callabl
     for tags in (["StudyInstanceUID"], UIDS, ["PatientID", *UIDS]):
         found = sources(write(alone(ct[6:9], *tags), f"scout{len(tags)}"))
         assert (found.failed, len(found.left_out) > 0) == ((), True)
+
+
+def listed(folder: Path) -> Sources:
+    table = folder.with_name("cases.csv")
+    table.write_text(f"case,image\nx,{folder.name}\n")
+    return sources(table)
+
+
+def reason(found: Sources) -> str:
+    """Of the only case, which has failed."""
+    ((case, error),) = found.failed
+    assert (found.cases, case) == ((), "x")
+    return str(error)
+
+
+def test_a_row_of_a_table_fails_where_slices_of_its_folder_would_be_lost(ct: list, write: Callable) -> None:
+    ends = write([*ct[:-2], *alone(ct[-2:], "PatientID", "StudyInstanceUID")], "ends")
+    said = "x: the folder for CT is not one whole series: "
+    assert reason(listed(ends)).startswith(f"{said}2 x a slice alone, which is no volume. Repair: export the series")
+    torn = write(alone(ct, "StudyInstanceUID"), "torn")
+    assert reason(listed(torn)).startswith(f"{said}its 12 slices are no volume, as they name 12 StudyInstanceUIDs, as")
+    assert reason(listed(torn)).endswith("make it anonymous again with one identifier for all its slices")
+    damaged = write(ct, "damaged")
+    for path in sorted(damaged.iterdir())[-3:]:
+        path.write_bytes(path.read_bytes()[:450])
+    assert reason(listed(damaged)).startswith(f"{said}3 DICOM file(s) in it are damaged, slices or whole series may be")
+    whole = listed(write(ct, "whole"))
+    assert ([one.case for one in whole.cases], whole.failed) == (["x"], ())
+
+
+def test_errors_of_a_row_begin_with_its_name(ct: list, write: Callable, tmp_path: Path) -> None:
+    del ct[5]
+    (one,) = listed(write(ct, "gap")).cases
+    with pytest.raises(InputError, match=r"^x: its slices lie"):
+        one.read()
+    (tmp_path / "cases.csv").write_text("case,a,b\ny,gap,whole\n")
+    write(ct[:5], "whole")
+    (two,) = find_sources(tmp_path / "cases.csv", tmp_path / "out", ["a", "b"], []).cases
+    with pytest.raises(InputError, match=r"^y, a: its slices lie"):
+        two.read()
