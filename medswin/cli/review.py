@@ -77,6 +77,9 @@ def import_reviews(
         except Exception as error:  # whatever is wrong with one review, the others are taken in
             failed += 1
             complain(explain(error, file))
+    for one in done:
+        for words in one.unsaid:
+            screen.line(f"{one.case}: {words}")
     if done:
         usable = sum(one.usable for one in done)
         title = f"{len(done)} reviewed, {usable} of them may teach"

@@ -6,6 +6,8 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from medswin.inference.windows import Tiling
 from medswin.io.package import read_package
 from medswin.io.scan import Scan
 from medswin.ood import not_checked, row
+from medswin.ood.gloss import without_sides
 from medswin.prediction import OODResult, Prediction
 
 STITCH_SHARE = 0.5  # of a GPU's free memory that blended logits may take; more is put together on the CPU
@@ -130,6 +133,7 @@ class Predictor:
             labels = np.zeros(scan.shape, dtype=np.uint8)
             labels[slices] = inside
         said = self.settings(prepared.box) | {
+            "date": datetime.now(UTC).date().isoformat(),
             "input_sha256": prepared.sha256,
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
@@ -245,7 +249,10 @@ class Predictor:
         """Whether the model can be trusted on a scan of which a pass has told this."""
         if self.model.judge is None:
             return not_checked()
-        return self.model.judge.judge(self.row(prepared, labels, told), geometry(prepared.looked_at))
+        found = self.model.judge.judge(self.row(prepared, labels, told), geometry(prepared.looked_at))
+        if prepared.scan.oriented:
+            return found
+        return replace(found, reasons=tuple(map(without_sides, found.reasons)))
 
     def row(self, prepared: Prepared, labels: NDArray[np.uint8], told: NDArray[np.float32]) -> NDArray[np.float64]:
         """What the judge sees of a scan, see `medswin.ood.row`."""

@@ -28,6 +28,19 @@ Volumes and pieces say where they were counted: the tables beside them count on 
 """
 
 
+_SIDES = (
+    *(("to the right", "first"), ("to the front", "second"), ("upwards", "third")),
+    *(("left-right", "first"), ("front-back", "second"), ("head-foot", "third")),
+)
+
+
+def without_sides(text: str) -> str:
+    """What is said of a scan whose sides are unknown: axes have numbers instead."""
+    for side, axis in _SIDES:
+        text = text.replace(side, f"along the {axis} axis")
+    return text
+
+
 def measured(name: str, value: float) -> str:
     """A number of a scan, by its name in the layout: ``"noise"`` and 0.31 -> ``"noise 0.31 of the range of ..."``."""
     for pattern, words in GLOSSES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
@@ -75,6 +75,25 @@ class ReviewCase:
         return f"channel 1 of {self.channels}" + (f" ({names[0]})" if len(names) == self.channels else "")
 
     @property
+    def cautions(self) -> tuple[str, ...]:
+        """What must be known before the pictures are looked at: unknown sides, and that only a part was looked at."""
+        unknown = (
+            "" if self.pose.known else "The file does not say which way the patient lies: left and right are unknown."
+        )
+        return tuple(filter(None, (unknown, self.part)))
+
+    @property
+    def part(self) -> str:
+        """That only a part of the scan was looked at, in words; empty where all of it was."""
+        if self.prediction.region is None:
+            return ""
+        counts = [0, 0, 0]
+        for (first, stop), axis in zip(self.prediction.region, self.pose.orientation[:, 0].astype(int), strict=True):
+            counts[axis] = stop - first
+        part, whole = (_extent(voxels, self.pose.spacing_mm) for voxels in (counts, self.pose.shape))
+        return f"Only a part of the scan was looked at, {part} of {whole} mm: nothing outside of it is outlined."
+
+    @property
     def outliers(self) -> tuple[str, ...]:
         """Structures of a volume that no training scan had."""
         return outliers_of(self.prediction, self.facts)
@@ -100,6 +119,7 @@ def describe(case: ReviewCase) -> dict[str, Any]:
         "dice": prediction.ood.expected_dice,
         "findings": prediction.findings,
         "known": pose.known,
+        "part": case.part,
         "pose_note": pose.note,
         "facts": case.facts,
         "answers": identity(case) if case.labels_sha256 else None,
@@ -134,6 +154,15 @@ def identity(case: ReviewCase) -> dict[str, Any]:
             "voxel_ml": prediction.voxel_volume_mm3 / 1000.0,
         },
     }
+
+
+def _extent(counts: Sequence[int], spacing_mm: Sequence[float]) -> str:
+    return " x ".join(f"{count * mm:.0f}" for count, mm in zip(counts, spacing_mm, strict=True))
+
+
+def axes_in_words(pose: Pose) -> str:
+    """Which way the axes of sizes and spacings run; empty where it is not known."""
+    return " (right, front, up)" if pose.known else ""
 
 
 def _file_name(case: str) -> str:
@@ -193,5 +222,5 @@ def _value_in_words(value: object) -> str:
 def _grid_rows(pose: Pose) -> list[tuple[str, str]]:
     x, y, z = (f"{mm:.3g}" for mm in pose.spacing_mm)
     size = " x ".join(str(count) for count in pose.shape)
-    rows = [("voxel spacing", f"{x} x {y} x {z} mm"), ("grid", f"{size} voxels (right, front, up)")]
+    rows = [("voxel spacing", f"{x} x {y} x {z} mm"), ("grid", f"{size} voxels{axes_in_words(pose)}")]
     return [*rows, ("stored axes", f"run towards {pose.stored_axes}")] if pose.known else rows

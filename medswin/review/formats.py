@@ -25,6 +25,9 @@ def _nifti(job: Job) -> list[Path]:
 
 def _segmentation(job: Job) -> list[Path]:
     with _dicom("dicom-seg"):
+        from medswin.review.dicom.segmentation import segments
+
+        segments(job.prediction)  # refused first, before its predecessor is written
         before = _before(job) if job.edited else None
         path = job.place("_dicom-seg.dcm")
         job.segmentation = _segmented(job, job.prediction, path, before and before[0])

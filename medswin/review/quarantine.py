@@ -39,11 +39,13 @@ class TakenIn:
         case: its name.
         usable: whether it may teach: no structure was rejected.
         agreement: between model and reviewer, a row a structure.
+        unsaid: what the reviewer left open, in words: who answered, and why something was rejected.
     """
 
     case: str
     usable: bool
     agreement: tuple[Agreement, ...]
+    unsaid: tuple[str, ...] = ()
 
 
 def take_in(
@@ -97,7 +99,14 @@ def take_in(
     folder = output_folder(quarantine)
     with locked(folder / ".lock", folder, _WAIT_S):  # the list is read, and written anew
         _keep(folder, review, file, prediction, scan, labels, reviewer)
-    return TakenIn(review.case, review.usable, agreement(review, prediction, labels))
+    return TakenIn(review.case, review.usable, agreement(review, prediction, labels), _unsaid(review, reviewer))
+
+
+def _unsaid(review: Review, reviewer: str | None) -> tuple[str, ...]:
+    names = review.structures
+    bare = [names[one.value] for one in review.answers if one.answer == "reject" and not (one.reason or one.text)]
+    nobody = [] if reviewer or review.reviewer else ["no reviewer is named (--reviewer names one)"]
+    return (*nobody, *(f"{name} is rejected without a reason" for name in bare))
 
 
 def _check_same(review: Review, prediction: Prediction, described: Mapping[str, Any], file: Path) -> None:

@@ -28,13 +28,14 @@ from medswin.figures.canvas import WHITE, Canvas, text_width
 from medswin.figures.fonts import always, fonts_with, installed, letters, readable
 from medswin.io.files import write_bytes
 from medswin.labels import Label, LabelSet
-from medswin.review.case import ReviewCase, expected_text, key_images, provenance_rows
+from medswin.review.case import ReviewCase, axes_in_words, expected_text, key_images, provenance_rows
 from medswin.review.edited import EDITED_HEADLINE, is_edited
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import numbers, verdict_words
 
 PAGES = 2
 CONVENTION = "radiological convention: the patient's left is on your right"
+UNKNOWN = "left and right are unknown"
 MOST_ROWS, MOST_PICTURES, MOST_FINDINGS = 24, 4, 6
 _LONGEST, _LONGEST_LEGEND, _LONGEST_LINE = 60, 24, 300  # characters; more do not help anybody who reads
 _MARGIN, _TOP = 15 * mm, 20 * mm
@@ -70,7 +71,7 @@ def report_pdf(case: ReviewCase) -> bytes:
     held = [KeepInFrame(_WIDTH, _HEIGHT, page, mode="shrink") for page in pages]
 
     def border(canvas: Any, drawn: Any) -> None:
-        _border(canvas, case.prediction.case, drawn.page)
+        _border(canvas, case, drawn.page)
 
     document.build([held[0], PageBreak(), held[1]], onFirstPage=border, onLaterPages=border)
     return buffer.getvalue()
@@ -166,12 +167,14 @@ def _with_short_names(case: ReviewCase) -> ReviewCase:
     return replace(case, prediction=replace(case.prediction, label_set=LabelSet(tuple(short))))
 
 
-def _border(canvas: Any, case: str, page: int) -> None:
+def _border(canvas: Any, case: ReviewCase, page: int) -> None:
     canvas.setFont("Sans-Bold", 9)
     canvas.drawCentredString(A4[0] / 2, A4[1] - 11 * mm, BANNER)
     canvas.line(_MARGIN, A4[1] - 14 * mm, A4[0] - _MARGIN, A4[1] - 14 * mm)
     said = canvas.beginText(_MARGIN, 9 * mm)
-    for part, font in zip(*_runs(f"{_short(case)} · {CONVENTION}"), strict=True):
+    for part, font in zip(
+        *_runs(f"{_short(case.prediction.case)} · {CONVENTION if case.pose.known else UNKNOWN}"), strict=True
+    ):
         said.setFont(font, 7.5)
         said.textOut(part)
     canvas.drawText(said)
@@ -184,7 +187,7 @@ def _head(case: ReviewCase) -> list[Flowable]:
     said: list[Flowable] = [_text(EDITED_HEADLINE, 10, bold=True)] if is_edited(case.prediction) else []
     said += [_text(words.headline, 12, bold=True), Spacer(0, 2), _text(words.meaning)]
     said += [_text(f"• {reason}") for reason in ood.reasons]
-    said += [Spacer(0, 2), _text(f"What to do: {words.advice}", bold=True)]
+    said += [Spacer(0, 2), *(_text(text, bold=True) for text in (f"What to do: {words.advice}", *case.cautions))]
     light = Table([[_light(words.lamp), said]], colWidths=[14 * mm, _WIDTH - 14 * mm], style=_box(), hAlign="LEFT")
     rows = numbers(ood)
     told = [_rows(rows)] if rows else []
@@ -251,7 +254,7 @@ def _facts(case: ReviewCase) -> list[Flowable]:
         lines.append(f"and {len(found) - MOST_FINDINGS} more, see the page")
     size, spacing = (" x ".join(f"{n:.3g}" for n in values) for values in (case.pose.shape, case.pose.spacing_mm))
     rows = [
-        ("Scan", f"{size} voxels of {spacing} mm (right, front, up). {case.pose.note}"),
+        ("Scan", f"{size} voxels of {spacing} mm{axes_in_words(case.pose)}. {case.pose.note}"),
         ("Window", str(case.windows[0])),
     ]
     rows += [("Shown", f"{case.channel}, in all pictures")] if case.channel else []

@@ -6,9 +6,10 @@ import base64
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from medswin.figures import PLANES, bounding_box, largest_slice, to_gray
+from medswin.figures.canvas import AMBER, font
 from medswin.review.case import ReviewCase
 
 SIDE_PX = 96
@@ -19,7 +20,8 @@ _TINT = 0.45
 def thumbnail(case: ReviewCase) -> str:
     """Base64 of a JPEG of at most 96 x 96 pixels: the axial slice where most was found, structures tinted.
 
-    Radiological convention, as in all pictures; cut to what was found and 30 mm around it.
+    Radiological convention, as in all pictures, or a question mark where sides are unknown; cut to what was found and
+    30 mm around it.
     """
     pose, plane = case.pose, PLANES[0]
     labels = pose.turn(case.prediction.labels)
@@ -38,5 +40,8 @@ def thumbnail(case: ReviewCase) -> str:
     scale = SIDE_PX / max(height_mm, width_mm)
     size = max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
     buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=80)
+    small = Image.fromarray(pixels.astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+    if not pose.known:
+        ImageDraw.Draw(small).text((3, 1), "?", fill=AMBER, font=font(18))
+    small.save(buffer, "JPEG", quality=80)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

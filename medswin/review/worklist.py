@@ -125,6 +125,8 @@ def _doubts(made: Prediction, rows: Sequence[VolumeRow], outliers: Sequence[str]
         "not found": [row.label.name for row in rows if row.voxels == 0],
     }
     told = [f"{what}: {_some(names)}" for what, names in lines.items() if names]
+    told += [] if made.oriented else ["left and right are unknown"]
+    told += [] if made.region is None else ["only a part of the scan was looked at"]
     return (*told, *([f"{warnings} {'warning' if warnings == 1 else 'warnings'} about the scan"] if warnings else []))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medswin.ood import appearance, shape
-from medswin.ood.gloss import decimal, measured, number, span
+from medswin.ood.gloss import decimal, measured, number, span, without_sides
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,11 @@ def test_three_digits_without_an_exponent() -> None:
     values = (0.0, 3.64e-8, -1e-5, 0.000123456, -0.123456, 0.9999, 12.345, 99999.0)
     assert [number(value) for value in values] == ["0", "0", "0", "0.000123", "-0.123", "1", "12.3", "99999"]
     assert [decimal(value) for value in (1.0, 0.43, 24.0)] == ["1.0", "0.43", "24.0"]
+
+
+def test_no_side_is_named_where_none_is_known() -> None:
+    said = "head: offset to the right -2 mm (training 0 to 1); voxel spacing 2 mm head-foot; tail: offset upwards 3 mm"
+    assert without_sides(said) == (
+        "head: offset along the first axis -2 mm (training 0 to 1); voxel spacing 2 mm along the third axis; "
+        "tail: offset along the third axis 3 mm"
+    )

@@ -186,10 +186,17 @@ def test_sides_that_the_file_does_not_tell_are_not_claimed() -> None:
     page = Page(html)
     assert "sides are unknown" in page.words
     assert "patient's left" not in page.words
+    assert "(right, front, up)" not in page.words
     (data,) = [json.loads(text) for text in page.text["script"] if text.startswith("{")]
     assert data["known"] is False
     assert {letter for plane in data["planes"] for letter in plane["edges"]} == {"?"}
     assert all("Axial" not in (image["alt"] or "") for image in page.all("img"))
+
+
+def test_that_only_a_part_was_looked_at_is_a_finding() -> None:
+    page = Page(render_page([case(region=((0, 6), (2, 9), (1, 4)))], "Title"))
+    assert "Only a part of the scan was looked at, 6 x 7 x 3 of 12 x 14 x 10 mm" in page.words
+    assert "Only a part" not in Page(render_page([case()], "Title")).words
 
 
 def test_cases_over_one_image_share_its_bytes() -> None:

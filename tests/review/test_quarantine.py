@@ -77,6 +77,12 @@ def corrected(folder: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> di
     return {"edited": {"file": "one_edited.nii.gz", "voxels_changed": changed}}
 
 
+def test_what_a_reviewer_left_unsaid_is_told(predictions: Path, tmp_path: Path) -> None:
+    taken = take_in(answered(predictions, tmp_path / "r", answers="ra", reviewer=""), predictions, tmp_path / "q")
+    assert taken.unsaid == ("no reviewer is named (--reviewer names one)", "head is rejected without a reason")
+    assert take_in(answered(predictions, tmp_path / "r"), predictions, tmp_path / "q").unsaid == ()
+
+
 def test_an_accepted_case_becomes_a_training_case(predictions: Path, tmp_path: Path) -> None:
     taken = take_in(answered(predictions, tmp_path / "r"), predictions, tmp_path / "q")
     assert (taken.case, taken.usable) == ("one", True)

@@ -76,6 +76,22 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
 
 
 @needs_poppler
+def test_no_side_is_claimed_that_the_file_does_not_tell(tmp_path: Path) -> None:
+    lost = (Finding("no-orientation", "warn", "Neither sform nor qform."),)
+    pages = words(report_pdf(case(["head"], findings=lost)), tmp_path)
+    assert "The file does not say which way the patient lies: left and right are unknown." in pages[0]
+    assert all("case-1 · left and right are unknown" in page for page in pages)
+    assert not any("radiological convention" in page or "(right, front, up)" in page for page in pages)
+    assert all("radiological convention" in page for page in words(report_pdf(case(["head"])), tmp_path))
+
+
+@needs_poppler
+def test_it_is_said_that_only_a_part_was_looked_at(tmp_path: Path) -> None:
+    first, _ = words(report_pdf(case(["head"], region=((1, 5), (0, 12), (2, 9)))), tmp_path)
+    assert "Only a part of the scan was looked at, 4 x 12 x 7 of 6 x 12 x 10 mm: nothing outside of it is" in first
+
+
+@needs_poppler
 def test_which_channel_is_shown_is_told(tmp_path: Path) -> None:
     _, second = words(report_pdf(replace(case(["head"]), channels=4)), tmp_path)
     assert "Shown channel 1 of 4, in all pictures" in second

@@ -70,6 +70,16 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
+def test_unknown_sides_and_a_part_are_told_and_marked() -> None:
+    lost = (Finding("no-orientation", "warn", "Neither sform nor qform."),)
+    odd, plain = a_case(findings=lost, region=((0, 20), (0, 20), (0, 10))), a_case()
+    doubts = Row.of(odd.prediction, None, "").doubts
+    assert doubts[-3:] == (
+        "left and right are unknown", "only a part of the scan was looked at", "1 warning about the scan",
+    )  # fmt: skip
+    assert thumbnail(odd) != thumbnail(plain)
+
+
 def test_what_is_to_be_looked_at_is_said() -> None:
     warned = a_case(findings=(Finding("a", "warn", "A."), Finding("b", "note", "B.")))
     known = ModelFacts("m", "1", "ab" * 32, expected_ml={"head": (5.0, 6.0)})

@@ -11,6 +11,7 @@ from medswin.errors import InputError
 from medswin.io.dicom.silence import silenced
 from medswin.prediction import Prediction
 from medswin.review.dicom.reference import APART_MM, Reference, lps
+from medswin.review.dicom.segmentation import numbered
 from medswin.review.placing import placed
 
 _AGAIN = "check the disk, and export again; if it stays so, report it"
@@ -56,7 +57,7 @@ def _otherwise(found: Any, prediction: Prediction, reference: Reference, where: 
     """What is wrong with voxels and geometry, put back by nothing but what the file says."""
     volume = found.get_volume(combine_segments=True, skip_overlap_checks=True, dtype=np.uint8)
     labels = placed(volume.array, lps(volume.affine), reference.grid, where, _slack_mm(reference))
-    different = int(np.count_nonzero(labels != prediction.labels))
+    different = int(np.count_nonzero(labels != numbered(prediction)))
     return f"{different} voxels have another value" if different else ""
 
 

@@ -132,7 +132,9 @@ def algorithm(prediction: Prediction) -> dict[str, Any]:
         "name": line(provenance.get("model") or "unknown"),
         "version": line(provenance.get("version") or "unknown"),
         "source": MAKER,
-        "parameters": {key: line(value, 200).replace(",", "") for key, value in told.items() if value is not None},
+        "parameters": {
+            key: line(str(value).replace(",", " "), 200) for key, value in told.items() if value is not None
+        },
     }
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from medswin.labels import Code, Label
+from medswin.labels import Code
 from medswin.prediction import Prediction
 from medswin.review.dicom import codes, identity, stand_in
 from medswin.review.dicom.reference import Reference
+from medswin.review.dicom.segmentation import segments
 from medswin.review.dicom.text import different, line
 from medswin.review.dicom.uids import made_up
 from medswin.review.edited import EDITED_HEADLINE, REJECTED, is_edited
@@ -181,7 +182,7 @@ def _structure(prediction: Prediction, reference: Reference, row: VolumeRow, seg
         MeasurementsAndQualitativeEvaluations(**told)
         if segmentation is None
         else VolumetricROIMeasurementsAndQualitativeEvaluations(
-            referenced_segment=_segment(reference, segmentation, label), **told
+            referenced_segment=_segment(reference, segmentation, segments(prediction)[label]), **told
         )
     )
     return _commented(group, [*([UNUSABLE] if rejected else []), *row.notes])
@@ -197,13 +198,13 @@ def _usable(rejected: bool, row: VolumeRow) -> list[Any]:
     return [QualitativeEvaluation(name=_own("use", "Use of the volume"), value=told)]
 
 
-def _segment(reference: Reference, segmentation: Any, label: Label) -> Any:
+def _segment(reference: Reference, segmentation: Any, number: int) -> Any:
     from highdicom.sr import ReferencedSegment, SourceSeriesForSegmentation
 
     return ReferencedSegment(
         sop_class_uid=segmentation.SOPClassUID,
         sop_instance_uid=segmentation.SOPInstanceUID,
-        segment_number=label.value,
+        segment_number=number,
         source_series=SourceSeriesForSegmentation(referenced_series_instance_uid=reference.series),
     )
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medswin.errors import InputError
 from medswin.labels import Label
 from medswin.prediction import Prediction
 from medswin.review.dicom import codes, identity, rle, stand_in
 from medswin.review.dicom.predecessor import Predecessor, refer
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
-from medswin.review.edited import is_edited
+from medswin.review.edited import REJECTED, is_edited
 
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 NUMBER = 1
@@ -38,11 +39,14 @@ def segmentation(
     Returns:
         A `highdicom.seg.Segmentation`. Slices without any structure have no frame; where nothing was found, the first
         slice has them all, empty.
+
+    Raises:
+        InputError: see `segments`.
     """
     from highdicom.seg import Segmentation
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-    frames = _frames(prediction)
+    frames = np.ascontiguousarray(numbered(prediction).T)  # slices, rows, columns: see `referenced`
     if not frames.any():
         frames = frames[:1]
     made = Segmentation(
@@ -70,17 +74,34 @@ def segmentation(
     return made
 
 
-def _frames(prediction: Prediction) -> NDArray[np.uint8]:
-    """(slices, rows, columns): the label map's axes are columns, rows, slices, as `referenced` has seen to."""
-    return np.ascontiguousarray(prediction.labels.T)
+def segments(prediction: Prediction) -> dict[Label, int]:
+    """Numbers of the segments, 1, 2, ...: of all structures but those that a reviewer rejected.
+
+    Raises:
+        InputError: if all were.
+    """
+    rejected = prediction.provenance.get(REJECTED, ())
+    kept = [label for label in prediction.label_set if label.name not in rejected]
+    if not kept:
+        raise InputError("the review rejects all its structures, no segment is left", where=prediction.case)
+    return {label: number for number, label in enumerate(kept, start=1)}
+
+
+def numbered(prediction: Prediction) -> NDArray[np.uint8]:
+    """The label map with the numbers of `segments` as its values."""
+    table = np.zeros(256, dtype=np.uint8)
+    for label, number in segments(prediction).items():
+        table[label.value] = number
+    return table[prediction.labels]
 
 
 def _described(prediction: Prediction) -> list[Any]:
     names = different([label.name for label in prediction.label_set])
-    return [_segment(label, name, prediction) for label, name in zip(prediction.label_set, names, strict=True)]
+    found = segments(prediction)
+    return [_segment(number, label, names[label.value - 1], prediction) for label, number in found.items()]
 
 
-def _segment(label: Label, name: str, prediction: Prediction) -> Any:
+def _segment(number: int, label: Label, name: str, prediction: Prediction) -> Any:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
@@ -88,7 +109,7 @@ def _segment(label: Label, name: str, prediction: Prediction) -> Any:
 
     told = identity.algorithm(prediction)
     made = SegmentDescription(
-        segment_number=label.value,
+        segment_number=number,
         segment_label=name,
         segmented_property_category=codes.concept(codes.category(label)),
         segmented_property_type=codes.concept(codes.structure(label)),
@@ -118,7 +139,7 @@ def _tracking(label: Label, prediction: Prediction) -> str:
 
 
 def _private(prediction: Prediction) -> bool:
-    return any(label.code is None for label in prediction.label_set)
+    return any(label.code is None for label in segments(prediction))
 
 
 def _equipment(prediction: Prediction) -> dict[str, Any]:

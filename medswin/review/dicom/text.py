@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 LONGEST = 64
-"""Characters of a value of type LO."""
+"""Of a value of type LO: characters, of which some readers take no more bytes."""
 _CUT = "..."
 
 
@@ -14,18 +14,18 @@ def line(text: object, most: int = LONGEST) -> str:
 
     Args:
         text: anything; what cannot be written as UTF-8 becomes a question mark.
-        most: characters; longer text is cut, and ends in dots.
+        most: bytes of UTF-8; longer text is cut between characters, and ends in dots.
     """
     whole = str(text).encode("utf-8", errors="replace").decode("utf-8").replace("\\", "/")
     plain = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in whole)
     told = " ".join(plain.split())
-    return told if len(told) <= most else told[: most - len(_CUT)].rstrip() + _CUT
+    return _cut(told, most)
 
 
 def lines(texts: list[str] | tuple[str, ...], most: int = 1024) -> str:
     """Several sentences as one value of type ST or UT, a sentence a line."""
     told = "\r\n".join(line(text, most) for text in texts)
-    return told if len(told) <= most else told[: most - len(_CUT)] + _CUT
+    return _cut(told, most)
 
 
 def different(texts: list[str], most: int = LONGEST) -> list[str]:
@@ -38,3 +38,10 @@ def different(texts: list[str], most: int = LONGEST) -> list[str]:
             told = line(text, most - len(mark)) + mark
         given.append(told)
     return given
+
+
+def _cut(text: str, most: int) -> str:
+    content = text.encode("utf-8")
+    if len(content) <= most:
+        return text
+    return content[: most - len(_CUT)].decode("utf-8", errors="ignore").rstrip() + _CUT

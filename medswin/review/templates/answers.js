@@ -98,7 +98,12 @@ class Answers {
       this.told.textContent = `Not saved: ${error.message}.`;
       return;
     }
+    const bare = this.rows.filter((one) => this.answer(one) === "reject" && !one.reason.value && !one.text.value.trim());
+    const unsaid = [
+      ...(this.reviewer.value.trim() ? [] : [" No reviewer is named."]),
+      ...(bare.length ? [" A structure was rejected without a reason."] : []),
+    ].join("");
     const late = this.unsaved ? " What you changed meanwhile is not in it: save again." : "";
-    this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.${late}`;
+    this.told.textContent = `Saved ${name}_review.json${edited ? " and " + edited.file : ""} to your downloads.${unsaid}${late}`;
   }
 }
