@@ -80,6 +80,7 @@ def predict(
     from medswin.inference import Predictor, predict_folder
     from medswin.inference.schedule import in_processes, in_turn
     from medswin.io.sources import Reading
+    from medswin.io.superseded import REVIEW
 
     options = {
         "device": device,
@@ -120,7 +121,7 @@ def predict(
     status = SOME_FAILED if result.failed else DONE
     if review and result.done:
         with screen.bar(shown=progress) as bar:
-            built = tell(out, out / "review", None, bar.track)
+            built = tell(out, out / REVIEW, None, bar.track)
         status = status if built == DONE else SOME_FAILED
     raise typer.Exit(status)
 
@@ -140,8 +141,7 @@ def tell_left_out(result: Any, out: Path) -> None:
         more = f"{others} left out for other reasons. " if others else ""
         screen.line(f"{more}See {out / 'run.log'}; --all-series takes what the model's rules leave out")
     if result.superseded:
-        names = ", ".join(name for name, _ in result.superseded)
-        screen.line(f"set aside in {out / FOLDER}, as their series has other names now: {names}")
+        screen.line(f"set aside in {out / FOLDER}, as they count no more: {', '.join(result.superseded)}")
 
 
 def load_in_worker(model: str, options: dict[str, Any], log: bool) -> Any:

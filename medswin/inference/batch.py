@@ -20,6 +20,7 @@ from medswin.io.files import output_folder, remove_unfinished
 from medswin.io.lock import locked
 from medswin.io.private import PRIVATE, keep_origins, private_folder
 from medswin.io.sources import AS_IT_IS, Reading, Source, Sources, check_some, find_sources, unzipped
+from medswin.io.superseded import FOLDER
 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
 _WORKERS_END_S = 1.0  # in which workers of a run that was killed do
@@ -33,13 +34,13 @@ class BatchResult:
         done: the cases that have results, in the order in which they ended.
         failed: those that have none.
         skipped: name of each DICOM series that is not for this model, and why.
-        superseded: name of each result of an earlier run that was set aside because its series has other names now.
+        superseded: the cases whose results of an earlier run were set aside, as they count no more.
     """
 
     done: tuple[CaseResult, ...]
     failed: tuple[Failed, ...]
     skipped: tuple[tuple[str, str], ...] = ()
-    superseded: tuple[tuple[str, str], ...] = ()
+    superseded: tuple[str, ...] = ()
 
 
 def predict_folder(
@@ -103,10 +104,13 @@ def predict_folder(
         before = keep_origins(out, sources.origins)
         records = Records(out)
         records.begin(predictor.settings(part) | vars(reading), sources, predictor.model.facts)
-        superseded = records.supersede(sources, before)
-        if not (sources.cases or sources.failed):
+        superseded = records.supersede(sources, before, inputs.name)
+        try:
+            check_some(sources, inputs)
+        except InputError as error:
             records.end((), ())
-        check_some(sources, inputs)
+            told = f"; set aside in {FOLDER}: {', '.join(superseded)}" if superseded else ""
+            raise InputError(f"{error.what}{told}", where=error.where, repair=error.repair) from None
         begun = Begun(out)
         work = Work(out, part, overwrite, dict(records.manifest.last), begun)
         run = (schedule or in_turn(predictor))(sources.cases, work)

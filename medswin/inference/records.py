@@ -42,32 +42,35 @@ class Records:
             with self._kept():
                 self.manifest.add(Entry(name, "skipped", why))
 
-    def supersede(self, sources: Sources, before: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-        """Set aside results that must not look current, and note why; gives those whose name is no more.
+    def supersede(self, sources: Sources, before: Mapping[str, Mapping[str, Any]], table: str) -> tuple[str, ...]:
+        """Set aside results that must not look current, and note why; gives the names of their cases.
 
         They are those of a series that goes by other names now, and those of what this run leaves out or cannot try.
 
         Args:
             sources: of this run.
             before: where the names of earlier runs came from.
+            table: name of the input; lines of it that failed before, and no more, are noted too.
         """
-        there, last = results(self.out), dict(self.manifest.last)
+        there, last, failed = results(self.out), dict(self.manifest.last), dict(sources.failed)
         told = {case for case, entry in last.items() if entry.reason.startswith(SUPERSEDED)}
         gone = superseded(sorted((there | set(last)) - (told - there)), before, sources.origins)
+        lines = (case for case, entry in last.items() if entry.state == "failed" and case.startswith(f"{table}, line "))
+        gone |= {line: f"{SUPERSEDED}the table as it is now" for line in lines if line not in failed}
         for case, why in gone.items():
             with self._kept():
                 self.manifest.add(Entry(case, "skipped", why))
-        untried = {case for case, _ in (*sources.left_out, *sources.failed)} - {one.case for one in sources.cases}
+                self.log.say(f"gone     {case}: {why}")
+        untried = {*dict(sources.left_out), *failed} - {one.case for one in sources.cases}
+        aside = []
         for case in sorted(there & (untried | set(gone))):
             if not self._is_ours(case, last):
                 continue
             with self._kept():
                 moved = set_aside(self.out, case)
+                aside.append(case)
                 self.log.say(f"aside    {case}: {', '.join(moved)} of an earlier run, into {FOLDER}")
-        for case, why in gone.items():
-            with self._kept():
-                self.log.say(f"gone     {case}: {why}")
-        return tuple((case, why) for case, why in gone.items() if case in there)
+        return tuple(aside)
 
     def note(self, outcome: Outcome) -> Outcome:
         """Note how a case ended, and give that back."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from medswin.io.files import writing
 from medswin.io.private import PRIVATE, private_folder
 
 FOLDER = PRIVATE / "superseded"
+REVIEW = "review"
+"""Folder of the packets in one of results."""
+
 SUPERSEDED = "superseded by "
 _NAMES = re.compile(r"(?:series|slices?|files)-([0-9a-f]{12})(?:-\d+)?")
 _SHOWN = 3
@@ -24,7 +29,7 @@ def superseded(
 
     A series is named by a keyed hash of its UID; the parts of one that holds several volumes are numbered, a slice
     alone is named as such. One without a UID is named by its first file, and a folder with damaged files by its path:
-    these are told by their files.
+    these are told by their files. A name whose files all lie elsewhere, as they did, stands.
 
     Args:
         known: names that earlier runs gave.
@@ -45,7 +50,10 @@ def superseded(
         found = _NAMES.fullmatch(name)
         if found is None or name in now:
             continue
-        by_files = (other for file in _files(before.get(name, {})) for other in by_file.get(file, []))
+        files = _files(before.get(name, {}))
+        if files and not any(file in by_file for file in files) and all(map(os.path.exists, files)):
+            continue  # this run looked elsewhere
+        by_files = (other for file in files for other in by_file.get(file, []))
         others = sorted(set(by_hash.get(found[1], []) or by_files))
         if others:
             reasons[name] = f"{SUPERSEDED}{_few(others)}: its files are others than they were, or more"
@@ -61,12 +69,21 @@ def results(folder: Path) -> set[str]:
 def set_aside(folder: Path, case: str) -> list[str]:
     """Move what there is of a case into ``.private/superseded``, where nothing looks; gives the moved files' names.
 
-    It replaces what was set aside before. The case file goes last: after a kill in between it tells the next run.
+    It replaces what was set aside before, but for review packets, in which people may have saved their answers. The
+    case file goes last: after a kill in between it tells the next run.
 
     Raises:
         InputError: if something cannot be moved; it stays then.
     """
-    moved = []
+    moved, packet = [], folder / REVIEW / case
+    if (packet / "review.html").is_file():
+        with writing(packet):
+            private_folder(folder)
+            place = folder / FOLDER / REVIEW
+            place.mkdir(parents=True, exist_ok=True)
+            free = (place / f"{case}.{number}" for number in count(1))
+            shutil.move(packet, next(path for path in free if not path.exists()))
+        moved.append(f"{REVIEW}/{case}")
     for file in (folder / f"{case}{ending}" for ending in (".nii.gz", ".json")):
         if file.is_file():
             with writing(file):

@@ -83,13 +83,12 @@ def test_a_wide_table_loses_no_figure(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_what_is_left_out_is_told_by_its_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     skipped = [(f"series-{i}", "CT, the model takes MR") for i in range(3)] + [("a", "1"), ("b", "2"), ("c", "3")]
-    superseded = (("series-0", "superseded by series-0-1"),)
-    result = BatchResult((), (), (*skipped, ("d", "4"), ("e", "5")), superseded)
+    result = BatchResult((), (), (*skipped, ("d", "4"), ("e", "5")), ("series-0", "a"))
     tell_left_out(result, Path("out"))
     assert capsys.readouterr().out.splitlines() == [
         "3 left out: CT, the model takes MR", "1 left out: 1", "1 left out: 2", "1 left out: 3", "1 left out: 4",
         "1 left out for other reasons. See out/run.log; --all-series takes what the model's rules leave out",
-        "set aside in out/.private/superseded, as their series has other names now: series-0",
+        "set aside in out/.private/superseded, as they count no more: series-0, a",
     ]  # fmt: skip
 
 

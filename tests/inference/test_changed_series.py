@@ -18,6 +18,7 @@ from test_dicom_batch import block
 
 from medswin.errors import InputError
 from medswin.inference import Predictor, predict_folder
+from medswin.io.files import write_text
 from medswin.io.reopen import reopened
 from medswin.io.selection import Rule
 from medswin.io.superseded import FOLDER
@@ -52,16 +53,19 @@ def test_no_result_of_a_series_that_became_several_looks_current(tmp_path: Path,
     series(tree / "1", block(), study="1.2", SeriesInstanceUID=uid, TemporalPositionIdentifier=1)
     (only,) = predict_folder(predictor, tree, out).done
     whole = last(out)
+    write_text(out / "review" / only.case / "review.html", "page")
     series(tree / "2", block(5), study="1.2", SeriesInstanceUID=uid, TemporalPositionIdentifier=2)
     result = predict_folder(predictor, tree, out)
     parts = [f"{only.case}-1", f"{only.case}-2"]
     assert [case.case for case in result.done] == parts
-    assert [name for name, _ in result.superseded] == [only.case]
+    assert result.superseded == (only.case,)
     assert last(out)[only.case] == (
         "skipped", f"superseded by {', '.join(parts)}: its files are others than they were, or more",
     )  # fmt: skip
     assert sorted(path.stem for path in out.glob("series-*.json")) == parts
     assert (out / FOLDER / f"{only.case}.nii.gz").is_file()
+    assert (out / FOLDER / "review" / f"{only.case}.1" / "review.html").is_file()
+    assert not (out / "review" / only.case).exists()
     for name in ("volumes.csv", "summary.csv"):
         rows = [line.split(",") for line in (out / name).read_text().splitlines()[1:]]
         assert [row[0] for row in rows if "done" in row or name == "volumes.csv"] == parts
@@ -74,6 +78,19 @@ def test_no_result_of_a_series_that_became_several_looks_current(tmp_path: Path,
     assert set(last(out)) == {*whole, *parts}
 
 
+def test_a_run_on_less_retires_nothing_that_lies_elsewhere_as_it_was(tmp_path: Path, predictor: Predictor) -> None:
+    tree, out, uid = tmp_path / "tree", tmp_path / "out", generate_uid()
+    for time in (1, 2):
+        series(tree / str(time), block(), study="1.2", SeriesInstanceUID=uid, TemporalPositionIdentifier=time)
+    first, second = (case.case for case in predict_folder(predictor, tree, out).done)
+    (alone,) = predict_folder(predictor, tree / "1", out).done
+    assert {path.stem for path in out.glob("series-*.json")} == {alone.case, second}
+    assert [last(out)[name][0] for name in (first, second, alone.case)] == ["skipped", "done", "done"]
+    next((tree / "2").iterdir()).unlink()
+    predict_folder(predictor, tree / "1", out)
+    assert last(out)[second][0] == "skipped"
+
+
 def test_what_a_run_leaves_out_or_cannot_try_keeps_no_result_of_an_earlier_one(tmp_path: Path) -> None:
     """A study to which a second T1 comes, and a series that the rules leave out once it is longer."""
     rules = (Rule(description=("t1*",)), Rule(description=("t2*",)))
@@ -83,8 +100,9 @@ def test_what_a_run_leaves_out_or_cannot_try_keeps_no_result_of_an_earlier_one(t
         series(tree / name, block(), study="1.2", SeriesDescription=name)
     (study,) = predict_folder(two, tree, out).done
     series(tree / "more", block(), study="1.2", SeriesDescription="T1 again")
-    (failed,) = predict_folder(two, tree, out).failed
-    assert (failed.case, last(out)[study.case][0]) == (study.case, "failed")
+    result = predict_folder(two, tree, out)
+    (failed,) = result.failed
+    assert (failed.case, result.superseded, last(out)[study.case][0]) == (study.case, (study.case,), "failed")
     assert not list(out.glob("study-*"))
 
     short = Predictor(replace(threshold_model(spacing_mm=None), series=(Rule(max_slices=8),)))
@@ -92,8 +110,9 @@ def test_what_a_run_leaves_out_or_cannot_try_keeps_no_result_of_an_earlier_one(t
     series(tree / "a", block(), study="1.3", SeriesInstanceUID=uid)
     (case,) = predict_folder(short, tree, out).done
     series(tree / "b", block(), study="1.3", SeriesInstanceUID=uid, origin=(0.0, 0.0, 16.0))
-    with pytest.raises(InputError, match="16 slices, the model takes 8 or fewer"):
+    with pytest.raises(InputError, match="16 slices, the model takes 8 or fewer") as said:
         predict_folder(short, tree, out)
+    assert said.value.what.endswith(f"; set aside in {FOLDER}: {case.case}")
     assert not (out / "volumes.csv").exists()
     assert last(out)[case.case] == ("skipped", "16 slices, the model takes 8 or fewer")
     assert not (out / f"{case.case}.nii.gz").exists()
@@ -181,6 +200,21 @@ def test_a_table_lists_folders_of_dicom_beside_files(tmp_path: Path, predictor: 
     with reopened(out, json.loads((out / "p1.json").read_text())) as found:
         assert found.read().shape == (10, 12, 8)
     assert [case.resumed for case in predict_folder(predictor, cases, out).done] == [True, True]
+
+
+def test_a_line_that_was_mended_counts_no_more(tmp_path: Path, predictor: Predictor) -> None:
+    """Nor does one that is gone; another table's does."""
+    series(tmp_path / "one", block(), study="1.2")
+    out = tmp_path / "out"
+    first = table(tmp_path, "case,image", ",one", ".y,one", "z,one")
+    predict_folder(predictor, first, out)
+    predict_folder(predictor, first.rename(tmp_path / "other.csv"), out)
+    predict_folder(predictor, table(tmp_path, "case,image", "x,one"), out)
+    states = {name: state for name, (state, _) in last(out).items()}
+    assert states == {
+        "cases.csv, line 2": "skipped", "cases.csv, line 3": "skipped", "z": "done", "x": "done",
+        "other.csv, line 2": "failed", "other.csv, line 3": "failed",
+    }  # fmt: skip
 
 
 def test_files_of_the_user_stay_where_they_are(tmp_path: Path, predictor: Predictor) -> None:

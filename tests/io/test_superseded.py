@@ -53,6 +53,17 @@ def test_results_are_set_aside_whole_or_in_part(tmp_path: Path) -> None:
     assert (tmp_path / FOLDER / "a.json").read_text() == "newer"
 
 
+def test_review_packets_are_all_kept(tmp_path: Path) -> None:
+    for answer in ("first", "second"):
+        (tmp_path / "review" / "a").mkdir(parents=True)
+        for name in ("review.html", "answer.json"):
+            (tmp_path / "review" / "a" / name).write_text(answer)
+        assert set_aside(tmp_path, "a") == ["review/a"]
+    assert not (tmp_path / "review" / "a").exists()
+    kept = sorted((tmp_path / FOLDER / "review").glob("a.*/answer.json"))
+    assert [path.read_text() for path in kept] == ["first", "second"]
+
+
 def test_what_cannot_be_moved_stays(tmp_path: Path) -> None:
     for name in ("a.json", "a.nii.gz", ".private"):
         (tmp_path / name).write_text(name)
