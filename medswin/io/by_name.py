@@ -49,14 +49,16 @@ def grouped_by_channel(paths: Sequence[Path], channels: Sequence[str]) -> Found:
 
 
 def _one_file_each(names: Mapping[Path, str]) -> Found:
-    times = Counter(names.values())
-    good = [Case(name, (path,)) for path, name in names.items() if times[name] == 1]
-    failed = []
+    paths: dict[str, list[Path]] = {}
     for path, name in names.items():
-        if times[name] > 1:
-            twin = next(other for other in names if other != path and names[other] == name)
-            what = f"has the same case name as {twin.name}"
-            failed.append((str(path), InputError(what, where=path, repair="rename or remove one of them")))
+        paths.setdefault(name, []).append(path)
+    good, failed = [], []
+    for name, (path, *others) in paths.items():
+        if others:
+            what = f"has the same case name as {' and '.join(other.name for other in others)}"
+            failed.append((name, InputError(what, where=path, repair="rename or remove all but one of them")))
+        else:
+            good.append(Case(name, (path,)))
     return good, failed
 
 
