@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from studies import REJECTED, Study, make_case, picture
+from studies import REJECTED, Study, make_case, picture, validate
 
 from medswin.io.cases import read_case
 from medswin.prediction import OODResult
@@ -173,6 +173,32 @@ def test_what_a_review_rejects_is_left_out(case: Path, tmp_path: Path, exported:
     done = exported(case, "nifti", edited=review(case, tmp_path, ("accept", "reject", "accept"), None))
     found = np.asarray(nibabel.load(done.files[0]).dataobj)
     np.testing.assert_array_equal(found, np.where(picture() == 2, 0, picture()))
+
+
+@pytest.mark.parametrize("labelmap", [False, True])
+def test_a_segment_that_a_review_rejects_is_left_out(
+    case: Path, tmp_path: Path, exported: Callable[..., Exported], labelmap: bool
+) -> None:
+    path = review(case, tmp_path, ("reject", "accept", "accept"), None)
+    done = exported(case, "dicom-seg", "dicom-sr", edited=path, labelmap=labelmap)
+    assert done.failed == ()
+    seg, report = map(pydicom.dcmread, done.files[-2:])
+    kept = [(one.SegmentNumber, one.SegmentLabel) for one in seg.SegmentSequence if one.SegmentNumber]
+    assert kept == [(1, "stripe"), (2, "nowhere")]
+    assert int((seg.pixel_array == 1).sum()) == int((picture() == 2).sum())
+    named = [element.value for element in report.iterall() if element.keyword == "ReferencedSegmentNumber"]
+    assert named == [1]
+    if not labelmap:
+        for made in done.files:
+            validate(made)
+
+
+def test_where_a_review_rejects_all_there_is_no_segmentation(
+    case: Path, tmp_path: Path, exported: Callable[..., Exported]
+) -> None:
+    done = exported(case, "dicom-seg", edited=review(case, tmp_path, ("reject", "reject", "reject"), None))
+    assert "the review rejects all its structures" in done.failed[0]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def pdf_words(document: bytes) -> str:
