@@ -19,13 +19,10 @@ def line(text: object, most: int = LONGEST) -> str:
     whole = str(text).encode("utf-8", errors="replace").decode("utf-8").replace("\\", "/")
     plain = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in whole)
     told = " ".join(plain.split())
-    return _cut(told, most)
-
-
-def lines(texts: list[str] | tuple[str, ...], most: int = 1024) -> str:
-    """Several sentences as one value of type ST or UT, a sentence a line."""
-    told = "\r\n".join(line(text, most) for text in texts)
-    return _cut(told, most)
+    content = told.encode("utf-8")
+    if len(content) <= most:
+        return told
+    return content[: most - len(_CUT)].decode("utf-8", errors="ignore").rstrip() + _CUT
 
 
 def different(texts: list[str], most: int = LONGEST) -> list[str]:
@@ -38,10 +35,3 @@ def different(texts: list[str], most: int = LONGEST) -> list[str]:
             told = line(text, most - len(mark)) + mark
         given.append(told)
     return given
-
-
-def _cut(text: str, most: int) -> str:
-    content = text.encode("utf-8")
-    if len(content) <= most:
-        return text
-    return content[: most - len(_CUT)].decode("utf-8", errors="ignore").rstrip() + _CUT

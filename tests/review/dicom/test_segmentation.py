@@ -160,6 +160,20 @@ def test_hostile_names_are_cut_and_told_apart(study: Study, tmp_path: Path, expo
     assert seg.SpecificCharacterSet == "ISO_IR 192"
 
 
+def test_long_names_in_any_alphabet_fit_by_both_counts(study: Study, tmp_path: Path, exported: Callable) -> None:
+    names = ("Ösophagus und Größeres " * 3, "海馬" * 30, "海馬" * 30 + "左")
+    label_set = LabelSet(tuple(Label(i, name, (9, 9, 9)) for i, name in enumerate(names, start=1)))
+    labels = picture()
+    labels[0, 0, :3] = 3
+    done = exported(
+        make_case(tmp_path / "predicted", study.folder, labels, label_set), "dicom-seg", "dicom-sr", "rtstruct"
+    )
+    assert done.failed == ()
+    for path in done.files:
+        validate(path)
+    assert len({one.SegmentLabel for one in pydicom.dcmread(done.files[0]).SegmentSequence}) == len(names)
+
+
 @pytest.mark.parametrize("labelmap", [False, True])
 def test_where_nothing_was_found_there_is_an_empty_segmentation(
     study: Study, tmp_path: Path, dataset: Callable, labelmap: bool
