@@ -87,6 +87,16 @@ def test_it_names_the_algorithm_and_the_device(case: Path, dataset: Callable) ->
     assert "ab" * 32 in texts(report)  # the device's serial number
 
 
+def test_the_settings_keep_their_numbers_apart(study: Study, tmp_path: Path, dataset: Callable) -> None:
+    case = make_case(tmp_path / "predicted", study.folder)
+    described = json.loads(case.read_text())
+    described["provenance"]["box"] = "200:240,200:250,0:20"
+    case.write_text(json.dumps(described))
+    assert {"box=200:240 200:250 0:20", "roi_size=[16 16 16]"} <= set(texts(dataset(case, "dicom-sr")))
+    made = dataset(case, "dicom-seg").SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert "box=200:240 200:250 0:20" in made.AlgorithmParameters.split(",")
+
+
 def test_it_names_the_segments_that_were_measured(case: Path, study: Study, exported: Callable) -> None:
     seg, report = exported(case, "dicom-sr", "dicom-seg").files
     made = srread(report)
