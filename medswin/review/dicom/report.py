@@ -15,10 +15,10 @@ from medswin.review.dicom.text import different, line
 from medswin.review.dicom.uids import made_up
 from medswin.review.edited import EDITED_HEADLINE, REJECTED, is_edited
 from medswin.review.volumes import VolumeRow, significant, volume_rows
-from medswin.review.words import dice_words, verdict_words
+from medswin.review.words import BEYOND_SCALE, dice_words, score_words, verdict_words
 
 NUMBER = 2
-_LARGEST = 1e5
+_SCORE = ("score", "Score of the scan, higher is more unusual")
 UNUSABLE = "DO NOT USE THIS VOLUME: the scan is unlike the training scans"
 _PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),
@@ -108,18 +108,16 @@ def _scan(prediction: Prediction) -> Any:
     from highdicom.sr import MeasurementsAndQualitativeEvaluations, QualitativeEvaluation, TrackingIdentifier
 
     ood, words = prediction.ood, verdict_words(prediction.ood.verdict)
+    evaluations = [(_own("verdict", "Verdict on the scan"), _own(ood.verdict.replace(" ", "-"), words.headline))]
+    if ood.score >= BEYOND_SCALE:
+        evaluations.append((_own(*_SCORE), _own("beyond-the-scale", score_words(ood.score))))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=_uid(prediction, "scan"), identifier=line(f"Scan {prediction.case}")
         ),
         algorithm_id=_algorithm(prediction),
         measurements=_numbers(prediction),
-        qualitative_evaluations=[
-            QualitativeEvaluation(
-                name=_own("verdict", "Verdict on the scan"),
-                value=_own(ood.verdict.replace(" ", "-"), words.headline),
-            )
-        ],
+        qualitative_evaluations=[QualitativeEvaluation(name=name, value=value) for name, value in evaluations],
     )
     texts = [f"{identity.WARNING}.", *([EDITED_HEADLINE] if is_edited(prediction) else [])]
     texts += [f"{words.headline}. {words.meaning} {words.advice}", *ood.reasons]
@@ -138,14 +136,14 @@ def _numbers(prediction: Prediction) -> list[Any]:
 
     ood, one = prediction.ood, codes.concept(codes.ONE)
     told = {
-        ("score", "Score of the scan, higher is more unusual"): ood.score,
+        _SCORE: ood.score if ood.score < BEYOND_SCALE else math.nan,
         ("limit", "Limit of the score, up to which scans are accepted"): ood.limit,
         ("p-value", "Share of calibration people at least as unusual"): ood.p_value,
         ("people", "Number of calibration people"): float(ood.people) if ood.people else math.nan,
     }
-    # A score may be without end, and a report takes finite numbers alone.
-    finite = {of: min(value, _LARGEST) for of, value in told.items() if not math.isnan(value)}
-    return [Measurement(name=_own(*of), value=_short(value), unit=one) for of, value in finite.items()]
+    return [
+        Measurement(name=_own(*of), value=_short(value), unit=one) for of, value in told.items() if math.isfinite(value)
+    ]
 
 
 def _structure(prediction: Prediction, reference: Reference, row: VolumeRow, segmentation: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pydicom
 import pytest
 from highdicom.sr import srread
 from studies import PIXEL_MM, REJECTED, STEP_MM, Study, make_case, picture, tool, validate
+
+from medswin.review.words import BEYOND_SCALE
 
 VOLUME = ("118565006", "SCT")
 
@@ -71,6 +74,14 @@ def test_it_tells_the_verdict_with_its_numbers(case: Path, dataset: Callable) ->
     assert told["verdict"] == ["accept"]
     assert (told["score"], told["limit"], told["p-value"], told["people"]) == (["0.5"], ["1.25"], ["0.4"], ["20.0"])
     assert told["use"] == ["check-first", "check"]  # the first is in several parts
+
+
+def test_a_score_beyond_the_scale_is_no_number(study: Study, tmp_path: Path, exported: Callable) -> None:
+    ood = replace(REJECTED, score=BEYOND_SCALE)
+    (path,) = exported(make_case(tmp_path / "predicted", study.folder, ood=ood), "dicom-sr").files
+    told = answers(pydicom.dcmread(path))
+    assert (told["score"], told["limit"]) == (["beyond-the-scale"], ["1.25"])
+    validate(path)
 
 
 def test_on_a_rejected_scan_each_volume_is_marked(study: Study, tmp_path: Path, dataset: Callable) -> None:
