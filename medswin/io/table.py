@@ -40,13 +40,15 @@ def read_table(path: Path | str, channels: Sequence[str]) -> Found:
     good: list[Case] = []
     failed: list[tuple[str, InputError]] = []
     for number, row, beyond in rows:
-        where = f"{path.name}, line {number}"
+        told = where = f"{path.name}, line {number}"
         try:
+            check_case_name(row.get("case", ""), where)
+            told = row["case"]
             if any(beyond):
                 raise InputError("has more cells than columns", where=where, repair="put cells with commas in quotes")
             good.append(_listed(row, columns, times[row.get("case", "")], path, where))
         except InputError as error:
-            failed.append((where, error))
+            failed.append((told, error))
     return good, failed
 
 
@@ -82,8 +84,7 @@ def _columns(header: Sequence[str], channels: Sequence[str], path: Path) -> dict
 
 def _listed(row: Mapping[str, str], columns: Mapping[str, str], times: int, table: Path, where: str) -> Case:
     """The case of a line."""
-    name = row.get("case", "")
-    check_case_name(name, where)
+    name = row["case"]
     if times > 1:
         raise InputError(
             f"is one of {times} lines with the same case", where=where, repair="rename or remove one of them"

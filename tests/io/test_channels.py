@@ -125,6 +125,7 @@ def test_a_table_names_files_that_hold_all_channels(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_in_a_table_is_told_of_each_line(tmp_path: Path) -> None:
+    """By the case's name, where it has one."""
     touched(tmp_path, "a.nii", "b.nii")
     lines = ["p1,a.nii,b.nii", "../p2,a.nii,b.nii", "p3,a.nii", "p4,a.nii,gone.nii", "p5,a.nii,a.nii", ",a.nii,b.nii"]
     lines += ["p6,a.nii,b.nii", "p6,b.nii,a.nii", "p7,a.nii,b.nii,c.nii", f"p8,a.nii,{'x' * 5000}"]
@@ -133,14 +134,13 @@ def test_what_is_wrong_in_a_table_is_told_of_each_line(tmp_path: Path) -> None:
     missing = "no such file or folder for adc"
     assert failed == {
         "cases.csv, line 3": "a case name must be a plain file name that does not begin with a dot, got '../p2'",
-        "cases.csv, line 4": "names no file for adc",
-        "cases.csv, line 5": missing,
-        "cases.csv, line 6": "names one file for two channels",
+        "p3": "names no file for adc",
+        "p4": missing,
+        "p5": "names one file for two channels",
         "cases.csv, line 7": "a case name must be a plain file name that does not begin with a dot, got ''",
-        "cases.csv, line 8": "is one of 2 lines with the same case",
-        "cases.csv, line 9": "is one of 2 lines with the same case",
-        "cases.csv, line 10": "has more cells than columns",
-        "cases.csv, line 11": missing,
+        "p6": "is one of 2 lines with the same case",
+        "p7": "has more cells than columns",
+        "p8": missing,
     }
 
 
