@@ -73,7 +73,7 @@ class Prediction:
         label_set: names, colours and codes of the values in ``labels``.
         ood: the verdict on the scan.
         findings: what was noticed while reading and preparing the scan.
-        provenance: model name, version and package id, medswin version, settings, seconds.
+        provenance: model name, version and package id, medswin version, settings, date (UTC), seconds.
         region: first voxel and the one after the last, per axis, of the part that was looked at; None for all.
     """
 

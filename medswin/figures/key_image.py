@@ -53,7 +53,7 @@ def key_image(
     Args:
         image_XYZ: intensities, stored in any orientation.
         labels_XYZ: label map on the same grid; structures are outlined in the colours of ``label_set``, solid, dashed
-            or dotted; where more than three are seen, each has its number.
+            or dotted; where two of one style are seen, each has its number.
         affine: (4, 4) voxel index -> RAS+ mm. It alone decides which way the picture is turned.
         label_set: names and colours of the structures.
         structure: name of the structure to show, from nearby; None shows the whole field through all structures.

@@ -84,14 +84,8 @@ class ReviewCase:
 
     @property
     def part(self) -> str:
-        """That only a part of the scan was looked at, in words; empty where all of it was."""
-        if self.prediction.region is None:
-            return ""
-        counts = [0, 0, 0]
-        for (first, stop), axis in zip(self.prediction.region, self.pose.orientation[:, 0].astype(int), strict=True):
-            counts[axis] = stop - first
-        part, whole = (_extent(voxels, self.pose.spacing_mm) for voxels in (counts, self.pose.shape))
-        return f"Only a part of the scan was looked at, {part} of {whole} mm: nothing outside of it is outlined."
+        """See `part_looked_at`."""
+        return part_looked_at(self.prediction)
 
     @property
     def outliers(self) -> tuple[str, ...]:
@@ -154,6 +148,18 @@ def identity(case: ReviewCase) -> dict[str, Any]:
             "voxel_ml": prediction.voxel_volume_mm3 / 1000.0,
         },
     }
+
+
+def part_looked_at(prediction: Prediction) -> str:
+    """That only a part of the scan was looked at, and how large it is, in mm; empty where all of it was."""
+    if prediction.region is None:
+        return ""
+    pose = Pose.of(prediction.labels.shape, prediction.affine)
+    counts = [0, 0, 0]
+    for (first, stop), axis in zip(prediction.region, pose.orientation[:, 0].astype(int), strict=True):
+        counts[axis] = stop - first
+    part, whole = (_extent(voxels, pose.spacing_mm) for voxels in (counts, pose.shape))
+    return f"Only a part of the scan was looked at, {part} of {whole} mm: nothing outside of it is outlined."
 
 
 def _extent(counts: Sequence[int], spacing_mm: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ REJECTED = "rejected by the reviewer"
 EDITED_HEADLINE = "Edited by a person: the outlines and volumes are no longer the model's alone."
 _APART = 1e-2
 """By what share of a voxel's side an edited label map may lie off: its affine went through float32."""
+
+
+def rejected_structures(prediction: Prediction) -> Sequence[str]:
+    """Names of the structures that the reviewer of an edited case rejected."""
+    return tuple(prediction.provenance.get(REJECTED, ()))
 
 
 def is_edited(prediction: Prediction) -> bool:

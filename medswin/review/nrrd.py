@@ -14,6 +14,7 @@ from medswin.prediction import Prediction
 from medswin.review.dicom.codes import category, modifiers, structure
 from medswin.review.dicom.reference import lps
 from medswin.review.dicom.text import different, line
+from medswin.review.edited import rejected_structures
 
 
 def write_seg_nrrd(path: Path, prediction: Prediction) -> None:
@@ -48,8 +49,10 @@ def _metadata(prediction: Prediction) -> dict[str, str]:
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    for i, (label, name) in enumerate(zip(prediction.label_set, names, strict=True)):
-        told |= {f"Segment{i}_{key}": value for key, value in _segment(label, name, boxes[i]).items()}
+    rejected = rejected_structures(prediction)
+    kept = [one for one in zip(prediction.label_set, names, strict=True) if one[0].name not in rejected]
+    for i, (label, name) in enumerate(kept):
+        told |= {f"Segment{i}_{key}": value for key, value in _segment(label, name, boxes[label.value - 1]).items()}
     return told
 
 

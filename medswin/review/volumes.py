@@ -10,7 +10,7 @@ from medswin.errors import InputError
 from medswin.io.statistics import measure
 from medswin.labels import Label
 from medswin.prediction import Prediction
-from medswin.review.edited import REJECTED
+from medswin.review.edited import rejected_structures
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class VolumeRow:
 
 def volume_rows(prediction: Prediction) -> tuple[VolumeRow, ...]:
     """One row for each structure of the label set, also for those that were not found."""
-    rejected = prediction.provenance.get(REJECTED, ())
+    rejected = rejected_structures(prediction)
     return tuple(
         VolumeRow(label, one.volume_ml, one.voxels, one.components, one.touches_edge, label.name in rejected)
         for label, one in zip(prediction.label_set, measure(prediction), strict=True)

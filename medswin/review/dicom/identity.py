@@ -7,6 +7,7 @@ from typing import Any
 
 from medswin import __version__
 from medswin.prediction import Prediction
+from medswin.review.case import part_looked_at
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import LONGEST, line
 from medswin.review.edited import EDITED, is_edited
@@ -59,9 +60,8 @@ def cautions(prediction: Prediction) -> list[str]:
 
 
 def part(prediction: Prediction) -> list[str]:
-    """That a part of the scan alone was looked at, and which."""
-    region = prediction.region
-    return [] if region is None else [f"Only a part of the scan was looked at, voxels {region}."]
+    """That a part of the scan alone was looked at, in words."""
+    return list(filter(None, [part_looked_at(prediction)]))
 
 
 def _rejected(prediction: Prediction) -> bool:

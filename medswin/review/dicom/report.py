@@ -13,7 +13,7 @@ from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.segmentation import segments
 from medswin.review.dicom.text import different, line
 from medswin.review.dicom.uids import made_up
-from medswin.review.edited import EDITED_HEADLINE, REJECTED, is_edited
+from medswin.review.edited import EDITED_HEADLINE, is_edited, rejected_structures
 from medswin.review.volumes import VolumeRow, significant, volume_rows
 from medswin.review.words import BEYOND_SCALE, dice_words, score_words, verdict_words
 
@@ -124,7 +124,7 @@ def _scan(prediction: Prediction) -> Any:
     texts += [f"{finding.grade}: {finding.message} {finding.repair}" for finding in prediction.findings]
     if ood.expected_dice is not None:
         texts.append(f"Expected Dice: {dice_words(ood.expected_dice)}")
-    rejected = prediction.provenance.get(REJECTED, [])
+    rejected = rejected_structures(prediction)
     missing = [name for name, volume in prediction.volumes_ml.items() if volume == 0 and name not in rejected]
     texts += [f"Rejected by the reviewer, no volume: {', '.join(rejected)}"] if rejected else []
     texts += [f"Not found in this scan: {', '.join(missing)}"] if missing else []

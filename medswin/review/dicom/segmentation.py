@@ -14,7 +14,7 @@ from medswin.review.dicom import codes, identity, rle, stand_in
 from medswin.review.dicom.predecessor import Predecessor, refer
 from medswin.review.dicom.reference import Reference
 from medswin.review.dicom.text import different, line
-from medswin.review.edited import REJECTED, is_edited
+from medswin.review.edited import is_edited, rejected_structures
 
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 NUMBER = 1
@@ -80,10 +80,14 @@ def segments(prediction: Prediction) -> dict[Label, int]:
     Raises:
         InputError: if all were.
     """
-    rejected = prediction.provenance.get(REJECTED, ())
+    rejected = rejected_structures(prediction)
     kept = [label for label in prediction.label_set if label.name not in rejected]
     if not kept:
-        raise InputError("the review rejects all its structures, no segment is left", where=prediction.case)
+        raise InputError(
+            "the review rejects all its structures, no segment is left",
+            where=prediction.case,
+            repair="leave dicom-seg out of -f; dicom-sr and dicom-pdf tell of the review",
+        )
     return {label: number for number, label in enumerate(kept, start=1)}
 
 

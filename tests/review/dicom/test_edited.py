@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from studies import REJECTED, Study, make_case, picture, validate
 
 from medswin.io.cases import read_case
@@ -191,6 +192,19 @@ def test_a_segment_that_a_review_rejects_is_left_out(
     if not labelmap:
         for made in done.files:
             validate(made)
+
+
+def test_a_rejected_structure_is_no_segment_of_slicer_either(
+    case: Path, tmp_path: Path, exported: Callable[..., Exported]
+) -> None:
+    path = review(case, tmp_path, ("reject", "accept", "accept"), None)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(exported(case, "seg-nrrd", edited=path).files[-1]))
+    reader.ReadImageInformation()
+    told = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
+    assert (told["Segment0_Name"], told["Segment0_LabelValue"]) == ("stripe", "2")
+    assert (told["Segment1_Name"], told["Segment1_LabelValue"]) == ("nowhere", "3")
+    assert not [key for key in told if key.startswith("Segment2_")]
 
 
 def test_where_a_review_rejects_all_there_is_no_segmentation(
