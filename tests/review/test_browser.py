@@ -160,6 +160,16 @@ def test_an_answer_is_saved_when_each_structure_has_one(page: Path, visit: Calla
     assert told == {"case": "marker", "reviewer": "r7", "labels_sha256": SHA, "package": "cd" * 32}
     assert review["shape"] == [40, 40, 40]
     assert np.array_equal(review["affine"], a_case().prediction.affine)
+    assert seen.locator(".told").text_content() == "Saved marker_review.json to your downloads."
+
+
+def test_what_an_answer_leaves_open_is_said(page: Path, visit: Callable[..., Any]) -> None:
+    seen = visit(page)
+    seen.locator("tr[data-value='1']").get_by_label("reject").check()
+    seen.get_by_role("button", name="Accept the rest").click()
+    assert json.loads(saved(seen, 1)["marker_review.json"])["reviewer"] == ""
+    said = "No reviewer is named. A structure was rejected without a reason."
+    assert seen.locator(".told").text_content() == f"Saved marker_review.json to your downloads. {said}"
 
 
 def test_what_a_browser_saves_is_called_as_the_page_says(tmp_path: Path, visit: Callable[..., Any]) -> None:
