@@ -90,10 +90,11 @@ def rows() -> dict[str, Contenders]:
         OURS: lambda: forward(CSwinUNet(1, 3, feature_size=24)),
         BEST: lambda: forward(theirs(24, **FLAGS[BEST])),
     }
-    table["hippocampus model beside itself without its verdict, 36x50x36"] = {
-        OURS: lambda: predict(verdict=True),
-        "no verdict": lambda: predict(verdict=False),
-    }
+    for shape in ((36, 50, 36), (96, 112, 96)):
+        table[f"hippocampus model beside itself without its verdict, {'x'.join(map(str, shape))}"] = {
+            OURS: lambda shape=shape: predict(shape, verdict=True),
+            "no verdict": lambda shape=shape: predict(shape, verdict=False),
+        }
     for size, batch, edge in ((24, 2, 64), (48, 1, 96)):
         table[f"training step, feature size {size}, {batch} x {edge}x{edge}x{edge}"] = {
             OURS: lambda a=(batch, edge), size=size: step(ours(size), *a),
@@ -190,11 +191,11 @@ class Null(nn.Module):
         return self(features[0])
 
 
-def predict(*, verdict: bool) -> Run:
-    """A crop of noise through the shipped model with its mirrored passes, which its verdict shares."""
+def predict(shape: tuple[int, int, int], *, verdict: bool) -> Run:
+    """A scan of noise through the shipped model with its mirrored passes, which its verdict shares."""
     model = Model.build(read_package("hippocampus"))
     predictor = Predictor(model if verdict else replace(model, judge=None), precision="fp32")
-    image = torch.rand(1, 36, 50, 36, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
     scan = Scan.from_array(image, np.eye(4))
     return lambda: torch.from_numpy(predictor(scan).labels)
 

@@ -12,6 +12,9 @@ from medswin.inference.windows import Shape
 from medswin.networks.outputs import OUTSIDE, Reading
 from medswin.ood.view import check_output
 
+AT_ONCE = 2**17
+"""Logits looked at together: what stays in a processor's cache, and enough that calls cost little."""
+
 
 class Confidence:
     """Mean doubt over the voxels of a scan, a voxel weighing as much as it is believed to be no background.
@@ -41,16 +44,17 @@ class Confidence:
 
     def add(self, sums_CDHW: Tensor, weights_DHW: Tensor) -> None:
         """Sums of weighted logits of voxels that come once, on the network's grid; where no window was, background."""
-        for number in range(sums_CDHW.shape[1] if self.of_logits and sums_CDHW.numel() else 0):
-            weights = weights_DHW[number].float()
-            means = sums_CDHW[:, number].float() / weights.clamp_min(torch.finfo(torch.float32).tiny)
-            plane = self.reading.as_classes(means)
-            plane[0].masked_fill_(weights == 0, OUTSIDE)
-            logs = plane.log_softmax(0)
+        if not (self.of_logits and sums_CDHW.numel()):
+            return
+        planes = max(AT_ONCE // sums_CDHW[:, 0].numel(), 1)
+        for sums, weights in zip(sums_CDHW.split(planes, 1), weights_DHW.float().split(planes), strict=True):
+            classes = self.reading.as_classes(sums.float() / weights.clamp_min(torch.finfo(torch.float32).tiny))
+            classes[0].masked_fill_(weights == 0, OUTSIDE)
+            logs = classes.log_softmax(0)
             weight = -torch.expm1(logs[0])
             self.weight += float(weight.sum(dtype=torch.float64))
             for i, name in enumerate(self.of_logits):
-                self.sums[i] += (_doubt(name, plane, logs) * weight).sum(dtype=torch.float64).cpu()
+                self.sums[i] += (_doubt(name, classes, logs) * weight).sum(dtype=torch.float64).cpu()
 
     def compare(self, plain_NCDHW: Tensor, mirrored_NCDHW: Tensor) -> None:
         """Logits of windows that have not been compared yet, of the plain pass and the mean of all."""

@@ -86,12 +86,12 @@ class FeaturePool:
         """Add the features (N, F, *cells) of N windows."""
         for (scan, start), feature in zip(places, features.float(), strict=True):
             shares = self.tiling.shares(start, feature.shape[1:], self.grid)
-            weight = (
-                torch.ones(feature.shape[1:]) if self.bodies is None else self._body(scan, start, feature.shape[1:])
-            )
-            weight = weight.to(feature.device)
+            weight = feature.new_ones(feature.shape[1:])
+            if self.bodies is not None:
+                weight = self._body(scan, start, feature.shape[1:]).to(feature.device)
+                feature = feature * weight
             # in double precision, so that the order of the windows does not tell
-            self.sums[scan] = self.sums[scan] + _gathered(feature * weight, shares).double()
+            self.sums[scan] = self.sums[scan] + _gathered(feature, shares).double()
             self.cells[scan] = self.cells[scan] + _gathered(weight[None], shares).double()
 
     def result(self) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import TypeVar
 
@@ -145,12 +146,19 @@ class Tiling:
         Returns:
             Per axis shares of shape (cells, parts), float32, in [0, 1]; the share of a box is their product.
         """
-        made = []
-        for first, size, count, scan, into in zip(start, self.roi, cells, self.scan, parts, strict=True):
-            edges = first + torch.arange(count + 1) * (size / count)
-            borders = scan.start + torch.arange(into + 1) * ((scan.stop - scan.start) / into)
-            made.append(overlaps(edges, borders) / (size / count))
-        return tuple(made)
+        each = zip(start, self.roi, cells, self.scan, parts, strict=True)
+        return tuple(
+            _shares(first, size, count, scan.start, scan.stop, into) for first, size, count, scan, into in each
+        )
+
+
+@lru_cache(maxsize=1024)
+def _shares(first: int, size: int, count: int, low: int, high: int, into: int) -> Tensor:
+    """Of one axis; kept, since windows in a row share theirs along two axes, and features of each are pooled."""
+    with torch.inference_mode(False):  # a kept one may meet features that have gradients
+        edges = first + torch.arange(count + 1) * (size / count)
+        borders = low + torch.arange(into + 1) * ((high - low) / into)
+        return overlaps(edges, borders) / (size / count)
 
 
 def overlaps(edges: Tensor, borders: Tensor) -> Tensor:

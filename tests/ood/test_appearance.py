@@ -60,3 +60,21 @@ def test_large_scans_are_looked_at_in_part() -> None:
     found = told(image)
     assert found["intensity at 50 %"] == pytest.approx(0.0, abs=0.01)
     assert found["intensity at 90 %"] == pytest.approx(1.2816, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5), (61, 20, 33)])
+@pytest.mark.parametrize(
+    "kind", ["noise", "constant", "few values", "mostly air", "a ramp that repeats with the sample"]
+)
+def test_quantiles_are_those_of_numpy(shape, kind):
+    rng = np.random.default_rng(0)
+    values = {
+        "noise": lambda: rng.normal(size=shape),
+        "constant": lambda: np.ones(shape),
+        "few values": lambda: rng.integers(0, 3, shape),
+        "mostly air": lambda: np.where(rng.random(shape) < 0.6, -1.0, rng.normal(size=shape)),
+        "a ramp that repeats with the sample": lambda: np.arange(np.prod(shape)).reshape(shape) % appearance.SAMPLED,
+    }[kind]().astype(np.float32)
+    shares = [0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0]
+    expected = np.quantile(values.astype(np.float64), shares)
+    np.testing.assert_allclose(appearance._quantiles(values, shares), expected, rtol=1e-12)
