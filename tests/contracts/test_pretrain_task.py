@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medswin.networks import ENCODERS
-from medswin.pretraining import TASKS, JointTask, MultiTask, Views, build
+from medswin.pretraining import TASKS, JointTask, MultiTask, PretrainTask, TaskOutput, Views, build
 from medswin.pretraining.accumulate import backward, in_parts
 from medswin.transforms import build_views
 
@@ -28,9 +28,37 @@ def encoder(request):
     return ENCODERS.build(request.param, in_channels=2, **SMALL.get(request.param, {}))
 
 
-@pytest.fixture(params=sorted(TASKS))
+class Taught(PretrainTask):
+    """One view is to look as a teacher sees the other: the least task that cannot begin without `attach`."""
+
+    needs = ("view1", "view2")
+
+    def __init__(self, channels, strides):
+        super().__init__(channels, strides)
+        self.head = torch.nn.Linear(channels[-1], channels[-1])
+
+    def attach(self, encoder):
+        self.teacher = copy.deepcopy(encoder).requires_grad_(False)
+
+    def forward(self, views):
+        aim = self.teacher(views["view2"])[-1].mean((2, 3, 4))
+        return TaskOutput(torch.nn.functional.mse_loss(self.head(views.pooled("view1")), aim))
+
+
+ALL = (*sorted(TASKS), "taught")
+
+
+@pytest.fixture(params=ALL)
 def task(request, encoder):
-    return build(request.param, channels=encoder.channels, strides=encoder.strides)
+    return attached(request.param, encoder)
+
+
+def attached(name, encoder):
+    """A task as a run makes it: told of the encoder."""
+    shape = {"channels": encoder.channels, "strides": encoder.strides}
+    found = Taught(**shape) if name == "taught" else build(name, **shape)
+    found.attach(encoder)
+    return found
 
 
 def batch(count=4):
@@ -108,7 +136,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(task, encoder):
 @pytest.mark.parametrize("learned", [False, True])
 def test_together_too_and_with_dropout_parts_say_and_teach_what_the_whole_does(encoder, learned):
     """The second pass over a part draws the same dropout as the first one."""
-    tasks = {name: build(name, channels=encoder.channels, strides=encoder.strides) for name in sorted(TASKS)}
+    tasks = {name: attached(name, encoder) for name in ALL}
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.2
@@ -151,9 +179,9 @@ def test_projections_of_joint_tasks_are_the_same_in_both_passes_with_dropout(enc
 
 def test_tasks_that_are_trained_together_encode_each_view_once(encoder):
     seen = []
-    encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    tasks = {name: build(name, channels=encoder.channels, strides=encoder.strides) for name in TASKS}
+    tasks = {name: attached(name, encoder) for name in ALL}
+    encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))  # now: a teacher copies hooks
     total = MultiTask(tasks)(Views(encoder, batch()))
     assert len(seen) == 2
-    assert set(TASKS) <= set(total.parts)
+    assert set(ALL) <= set(total.parts)
     assert any(isinstance(one, JointTask) for one in tasks.values())
