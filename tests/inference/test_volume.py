@@ -181,6 +181,20 @@ def test_a_scan_without_air_is_all_body() -> None:
     assert body.body_windows(torch.rand(1, 1, 1, 1), Tiling.plan((1, 1, 1), 4, 0.5)) == {(0, 0, 0)}
 
 
+def test_lungs_are_body_though_they_are_dark() -> None:
+    """A trunk with two lungs open above and below, in air: every window with a voxel of either is kept."""
+    x, y, z = np.meshgrid(np.arange(96), np.arange(72), np.arange(48), indexing="ij")
+    trunk = ((x - 48) / 44) ** 2 + ((y - 36) / 30) ** 2 + 0 * z < 1
+    lungs = sum(((x - middle) / 17) ** 2 + ((y - 36) / 22) ** 2 + 0 * z < 1 for middle in (27, 69)) > 0
+    image = torch.from_numpy(np.where(trunk & ~lungs, 1.0, 0.0)[None]).float()
+    tiling = Tiling.plan(image.shape[1:], 8, 0.0)
+    kept = body.body_windows(image, tiling)
+    holding = {start for start in tiling.starts if lungs[tiling.window(start)].any()}
+    assert holding <= kept
+    assert len(kept) < 0.9 * len(tiling.starts)  # what is outside of the trunk is air as before
+    assert not body.body_cells(image)[tuple(slice(low // 4, low // 4 + 2) for low in (24, 32, 16))].any()
+
+
 def test_less_memory_takes_strips_and_single_windows() -> None:
     tiling = Tiling.plan((400, 300, 600), 96, 0.5)
     roomy, tight = (make_plan(tiling, 105, 12, 4, 10**9, limit, exact=True) for limit in (64e9, 5e9))

@@ -6,8 +6,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import prune
 
 from medswin.errors import ConfigError
+from medswin.networks import CSwinUNet, SwinUNETR
 from medswin.networks.blocks.attention import WindowAttention
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.layouts import Bars
@@ -127,3 +130,23 @@ def test_bars_as_wide_as_the_grid_are_full_attention():
 def test_heads_must_divide_the_channels():
     with pytest.raises(ConfigError, match="50 channels cannot be shared among 3 heads"):
         WindowAttention(50, 3, RelativeBias((2, 2, 2), 3))
+
+
+@pytest.mark.parametrize("network", [SwinUNETR, CSwinUNet])
+def test_layers_with_something_on_them_are_called_as_they_are(network):
+    """Hooks fire, pruned weights count and can be trained, and a layer that was put in another's place is used."""
+    torch.manual_seed(0)
+    net, x, called = network(1, 2, feature_size=12), torch.rand(1, 1, 64, 32, 32), []
+    before = net(x)
+    layers = [part.qkv for part in net.modules() if isinstance(part, WindowAttention)]
+    for layer in (layers[0], net.head):
+        layer.register_forward_hook(lambda *_: called.append("called"))
+    torch.testing.assert_close(net(x), before, rtol=0, atol=1e-5)
+    assert len(called) >= 2
+    prune.l1_unstructured(layers[1], "weight", amount=0.9)
+    for _ in range(2):
+        net(x).square().mean().backward()
+    assert not torch.equal(net(x), before)
+    attention = next(part for part in net.modules() if isinstance(part, WindowAttention))
+    attention.qkv = nn.Sequential(attention.qkv, nn.Linear(attention.qkv.out_features, attention.qkv.out_features))
+    assert not torch.allclose(net(x), before, atol=1e-3)

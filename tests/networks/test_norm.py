@@ -66,6 +66,10 @@ def test_hooks_are_called_and_pruned_weights_count():
     block.conv1.register_forward_hook(lambda *_: called.append("conv"))
     torch.testing.assert_close(block(x), before, rtol=0, atol=1e-4)
     assert called == ["conv", "norm"]
+    kept: list[torch.Tensor] = []
+    block.conv2.register_forward_hook(lambda module, args, result: kept.extend([result, result.clone()]))
+    block(x)
+    torch.testing.assert_close(*kept)  # what a hook keeps is not written over
     prune.l1_unstructured(block.conv2, "weight", amount=1.0)
     assert not torch.equal(block(x), before)
 
@@ -85,3 +89,20 @@ def test_compiled_it_says_the_same_and_what_would_be_garbage_is_refused():
         torch.testing.assert_close(compiled(x), block(x), rtol=0, atol=1e-4)
         with torch.autocast("cpu", torch.bfloat16), pytest.raises(ConfigError, match=r"bf16.*leave torch.compile out"):
             compiled(x)
+
+
+def test_traced_it_says_the_same():
+    block, x = ResidualConv(4, 6).eval(), torch.rand(1, 4, 6, 5, 4)
+    with torch.no_grad():
+        traced = torch.jit.trace(block, x, check_trace=False)
+        for given in (x, 3 * x.flip(2)):
+            torch.testing.assert_close(traced(given), block(given), rtol=0, atol=1e-5)
+
+
+def test_group_norm_is_as_exact_with_channels_last():
+    """Where the mean is far from zero PyTorch's own way with channels last is off by 1e-2."""
+    torch.manual_seed(0)
+    x, layer = 20 + torch.randn(1, 12, 32, 32, 32), nn.GroupNorm(4, 12)
+    exact = F.group_norm(x.double(), 4)
+    found = norm_act(x.contiguous(memory_format=LAST), layer, slope=1.0)
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-4)

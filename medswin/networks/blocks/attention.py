@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medswin.errors import ConfigError
 from medswin.networks.blocks.mixing import mix
+from medswin.networks.blocks.norm import has_hooks
 from medswin.networks.blocks.position import LePE, LogCPB, RelativeBias
 from medswin.networks.partition import Group, Partition
 
@@ -73,7 +74,7 @@ class WindowAttention(nn.Module):
         windows = part.cut(x_BDHWC)
         m, b, n, _ = windows.shape
         heads = slice(group * self.heads // groups, (group + 1) * self.heads // groups)
-        qkv = F.linear(windows, *self._weights(group, groups)).view(m * b, n, 3, self.heads // groups, -1)
+        qkv = self._projected(windows, group, groups).view(m * b, n, 3, self.heads // groups, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         scale = q.shape[-1] ** -0.5
         if self.logit_scale is not None:
@@ -86,6 +87,13 @@ class WindowAttention(nn.Module):
         if self.lepe is not None:
             mixed = mixed + self.lepe(qkv[:, :, 2].reshape(m, b, n, -1), part, group)
         return part.join(mixed)
+
+    def _projected(self, windows: Tensor, group: int, groups: int) -> Tensor:
+        """Queries, keys and values of a group of heads, by the module itself where more hangs on it than weights."""
+        if self.logit_scale is None and (groups == 1 or has_hooks(self.qkv) or type(self.qkv) is not nn.Linear):
+            whole: Tensor = self.qkv(windows)
+            return whole if groups == 1 else whole.unflatten(-1, (3, groups, -1))[..., group, :].flatten(-2)
+        return F.linear(windows, *self._weights(group, groups))
 
     def _weights(self, group: int, groups: int) -> tuple[Tensor, Tensor | None]:
         """The rows of the query, key and value projections that belong to a group of heads."""

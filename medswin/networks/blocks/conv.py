@@ -86,7 +86,7 @@ def convolve(conv: nn.Conv3d, parts_BCDHW: Sequence[Tensor]) -> Tensor:
     """
     if has_hooks(conv):  # pruning, feature extraction and the like
         called: Tensor = conv(torch.cat(list(parts_BCDHW), dim=1))
-        return called
+        return called.clone()  # what follows overwrites it, and a hook may have kept it
     bias = conv.bias
     weights = conv.weight.split([part.shape[1] for part in parts_BCDHW], dim=1)
     by_patches = conv.stride == conv.kernel_size
@@ -120,6 +120,9 @@ class _Pointwise(torch.autograd.Function):
 
 def pointwise(conv: nn.Conv3d, x_BCDHW: Tensor) -> Tensor:
     """A convolution of 1x1x1 from channels last in memory to channels first, as losses and labels want them."""
+    if has_hooks(conv):
+        called: Tensor = conv(x_BCDHW)
+        return called
     flat: Tensor = _Pointwise.apply(x_BCDHW.movedim(1, -1).flatten(1, 3), conv.weight.flatten(1), conv.bias)
     volume: Tensor = flat.unflatten(-1, x_BCDHW.shape[2:])
     return volume
