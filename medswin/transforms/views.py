@@ -26,13 +26,13 @@ from monai.transforms import (
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSpatialCropd,
-    SpatialPadd,
     ToTensord,
 )
 
 from medswin.errors import ConfigError
 from medswin.registry import Registry
 from medswin.transforms.corrupt import Plane, RandCutoutd, RandMaskd, RandTurnd
+from medswin.transforms.pad import RandEdgePadd
 
 SAME = 0.05  # relative; sides and spacings that differ by less are equal to the eye of a network
 
@@ -120,7 +120,7 @@ def two_views(
             # Cropped first: a thin scan is not padded as a whole. Its rim is repeated: zeros would be mean tissue.
             RandSpatialCropd("image", patch_size, random_size=False),
             RandSpatialCropd("other", patch_size, random_size=False),
-            SpatialPadd(("image", "other"), patch_size, mode="edge"),
+            RandEdgePadd(("image", "other"), patch_size),
             ToTensord(("image", "other"), track_meta=False),
             CopyItemsd("image", 2, ("clean1", "clean2")),
             RandTurnd("clean1", "turn1", turns.plane, turns.halves),

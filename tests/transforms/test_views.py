@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from medswin.errors import ConfigError
 from medswin.transforms import Turns, build_views
 from medswin.transforms.corrupt import turned
+from medswin.transforms.pad import RandEdgePadd, padded
 
 KEYS = ("image", "clean1", "clean2", "view1", "view2", "turn1", "turn2", "mask")
 
@@ -61,7 +63,40 @@ def test_a_small_scan_is_padded_with_its_own_rim() -> None:
     sample = views({"image": image, "other": image})
     assert sample["image"].shape == (1, 8, 8, 8)
     assert sample["image"].min() > 4.9
-    assert torch.equal(sample["image"][:, 0], sample["image"][:, 2])
+    rims = [torch.equal(sample["image"][:, i], sample["image"][:, i + 1]) for i in range(7)]
+    assert sum(rims) == 4
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 5), (20, 20, 6), (20, 7, 7)])
+def test_the_rims_of_a_padded_scan_do_not_tell_a_half_turn(shape) -> None:
+    views = build_views("two_views", patch_size=(8, 8, 8), turns=Turns(halves=True), cutout=0.0, filler=0.0)
+    told = []
+    for seed in range(200):
+        views.set_random_state(seed=seed)
+        sample = views({name: torch.rand(1, *shape) for name in ("image", "other")})
+        view = sample["view1"][0]
+        first, last = (
+            next(n for n in range(1, 8) if not torch.equal(side[..., n], side[..., 0])) for side in (view, view.flip(2))
+        )
+        told.append((last > first) == (sample["turn1"] == 0))
+    assert sum(told) / len(told) == pytest.approx(0.5, abs=0.1)
+
+
+def test_padding_repeats_the_rim_at_each_place_alike_and_the_affine_goes_with_it() -> None:
+    row = torch.tensor([1.0, 2.0])[None, None, None]
+    found = [padded(row, (1, 1, 4), (0, 0, share)).flatten().tolist() for share in (0.0, 0.3, 0.4, 0.6, 0.7, 0.999)]
+    assert found == [[1, 2, 2, 2]] * 2 + [[1, 1, 2, 2]] * 2 + [[1, 1, 1, 2]] * 2
+    pad = RandEdgePadd(("image", "label", "other"), (2, 4, 5))
+    pad.set_random_state(seed=1)
+    whole, image = torch.rand(1, 3, 4, 5), MetaTensor(torch.rand(1, 2, 2, 2), affine=torch.diag(torch.arange(1.0, 5)))
+    done = pad({"image": image, "label": image, "other": whole})
+    assert torch.equal(done["image"], done["label"])
+    assert torch.equal(done["other"], whole)
+    a, b, c = (int(share * (gap + 1)) for share, gap in zip(pad.shares, (0, 2, 3), strict=True))
+    assert torch.equal(done["image"][:, a : a + 2, b : b + 2, c : c + 2], image)
+    torch.testing.assert_close(
+        done["image"].affine[:3, 3], -torch.tensor([1.0, 2, 3]).double() * torch.tensor([a, b, c])
+    )
 
 
 @pytest.mark.parametrize(
