@@ -1,19 +1,25 @@
 """Corruptions for self-supervised pre-training: what is hidden, overwritten or turned, drawn and then done.
 
 Every random transform (MONAI's dict transforms, channel first) only draws, and hands what it drew to a plain function
-here, so that a corruption is repeated by repeating its parameters. They need nothing else of medswin.
+here, so that a corruption is repeated by repeating its parameters. They take tensors, `MetaTensor` too, and arrays,
+which become tensors, and need nothing else of medswin but its errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, Randomizable
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable, Rotate90
+from monai.utils import convert_to_tensor
 from torch import Tensor
+
+from medswin.errors import ConfigError, ShapeError
 
 Block = tuple[slice, slice, slice]
 Plane = tuple[int, int]
@@ -77,7 +83,10 @@ def noise(image_CDHW: Tensor, seed: int, blocks: Sequence[Block], low: float, hi
 
 
 def turned(image_CDHW: Tensor, quarters: int, plane: Plane) -> Tensor:
-    """An image turned by so many quarter turns in the plane of two spatial axes."""
+    """An image turned by so many quarters in the plane of two spatial axes; a `MetaTensor`'s affine goes with it."""
+    if isinstance(image_CDHW, MetaTensor):
+        done: Tensor = Rotate90(quarters, plane)(image_CDHW)
+        return done.contiguous()
     return torch.rot90(image_CDHW, quarters, [axis + 1 for axis in plane]).contiguous()
 
 
@@ -94,10 +103,14 @@ def draw_mask(shape: Sequence[int], unit: Sequence[int], ratio: float, rng: np.r
         float32 (1, D / unit, H / unit, W / unit), 1 where hidden.
 
     Raises:
-        ValueError: if the unit does not divide the shape.
+        ShapeError: if the unit does not divide the shape.
     """
-    if any(size % edge for size, edge in zip(shape, unit, strict=True)):
-        raise ValueError(f"units of {tuple(unit)} voxels do not divide {tuple(shape)}")
+    if len(shape) != len(unit) or any(size % edge for size, edge in zip(shape, unit, strict=True)):
+        raise ShapeError(
+            f"units of {tuple(unit)} voxels do not divide {tuple(shape)}",
+            where="unit",
+            repair="choose a unit that divides each axis, or crop or pad the image before",
+        )
     grid = [size // edge for size, edge in zip(shape, unit, strict=True)]
     units = int(np.prod(grid))
     hidden = min(max(round(ratio * units), 1), max(units - 1, 1))
@@ -107,10 +120,19 @@ def draw_mask(shape: Sequence[int], unit: Sequence[int], ratio: float, rng: np.r
 
 
 class RandTurnd(Randomizable, MapTransform):
-    """Turn images by 0 to 3 quarters (0 or 2 where ``halves``), the same for all keys; how many goes under ``to``."""
+    """Turn images by 0 to 3 quarters (0 or 2 where ``halves``), the same for all keys; how many goes under ``to``.
+
+    Raises:
+        ConfigError: if ``plane`` is not two axes out of 0, 1 and 2.
+        ShapeError: for an image that is not (C, D, H, W).
+    """
 
     def __init__(self, keys: KeysCollection, to: str, plane: Plane = (1, 2), halves: bool = False) -> None:
         super().__init__(keys)
+        if tuple(plane) not in list(permutations(range(3), 2)):
+            raise ConfigError(
+                f"must be two different axes out of 0, 1 and 2, got {plane}", where="plane", repair="write (1, 2)"
+            )
         self.to, self.plane, self.halves = to, plane, halves
 
     def randomize(self, data: Any = None) -> None:
@@ -118,7 +140,7 @@ class RandTurnd(Randomizable, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         self.randomize()
-        done = {key: turned(data[key], self.quarters, self.plane) for key in self.key_iterator(data)}
+        done = {key: turned(_image(data, key), self.quarters, self.plane) for key in self.key_iterator(data)}
         return {**data, **done, self.to: torch.tensor(self.quarters)}
 
 
@@ -132,6 +154,10 @@ class RandCutoutd(Randomizable, MapTransform):
         value_range: that noise is scaled to; the image's own range where None.
 
     ``drawn`` has the blocks and the seed of `noise` of each key of the last call.
+
+    Raises:
+        ConfigError: for a share outside 0 to 1, a range that falls, or a filler that a sample does not have.
+        ShapeError: for an image that is not (C, D, H, W), or a filler of another shape.
     """
 
     def __init__(
@@ -142,6 +168,9 @@ class RandCutoutd(Randomizable, MapTransform):
         value_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(keys)
+        _check_share("share", share)
+        if value_range is not None and not value_range[0] <= value_range[1]:
+            raise ConfigError(f"must rise, got {value_range}", where="value_range", repair="write (low, high)")
         self.share, self.filler, self.value_range = share, filler, value_range
 
     def randomize(self, shape: Sequence[int]) -> None:
@@ -152,11 +181,11 @@ class RandCutoutd(Randomizable, MapTransform):
         done = dict(data)
         self.drawn: dict[Hashable, tuple[list[Block], int]] = {}
         for key in self.key_iterator(data):
-            image = data[key]
+            image = _image(data, key)
             self.randomize(image.shape[1:])
             self.drawn[key] = (self.blocks, self.seed)
             if self.filler is not None:
-                filler = data[self.filler]
+                filler = _filler(data, self.filler, image)
             else:
                 low, high = self.value_range or (float(image.min()), float(image.max()))
                 filler = noise(image, self.seed, self.blocks, low, high)
@@ -168,10 +197,19 @@ class RandMaskd(Randomizable, MapTransform):
     """Draw which units of an image are hidden (`draw_mask`) and put that under ``to``; the image is left as it is.
 
     A masked task hides tokens, not voxels: it needs to know where.
+
+    Raises:
+        ConfigError: for a ratio outside 0 to 1, or a unit without voxels.
+        ShapeError: if the unit does not divide an image.
     """
 
     def __init__(self, keys: KeysCollection, to: str, unit: Sequence[int], ratio: float = 0.6) -> None:
         super().__init__(keys)
+        _check_share("ratio", ratio)
+        if not unit or min(unit) < 1:
+            raise ConfigError(
+                f"needs a voxel per axis at least, got {tuple(unit)}", where="unit", repair="write (8, 8, 8)"
+            )
         self.to, self.unit, self.ratio = to, tuple(unit), ratio
 
     def randomize(self, shape: Sequence[int]) -> None:
@@ -180,3 +218,32 @@ class RandMaskd(Randomizable, MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         self.randomize(data[self.first_key(data)].shape[1:])
         return {**data, self.to: self.mask}
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ConfigError(f"must lie in 0 to 1, got {share}", where=name, repair="write 0.3 for 30 %")
+
+
+def _image(data: Mapping[Hashable, Any], key: Hashable) -> Tensor:
+    image: Tensor = data[key] if isinstance(data[key], Tensor) else convert_to_tensor(data[key])
+    if image.ndim != 4:
+        raise ShapeError(
+            f"must be (C, D, H, W), got {tuple(image.shape)}",
+            where=key,
+            repair="put the channels first, and give a 2D image a third axis of one voxel",
+        )
+    return image
+
+
+def _filler(data: Mapping[Hashable, Any], key: Hashable, image_CDHW: Tensor) -> Tensor:
+    if key not in data:
+        raise ConfigError(f"the sample has no {key!r} to fill with", where="filler", repair="name a key that it has")
+    filler = _image(data, key)
+    if filler.shape != image_CDHW.shape:
+        raise ShapeError(
+            f"must have the shape of what it fills, {tuple(image_CDHW.shape)}, got {tuple(filler.shape)}",
+            where=key,
+            repair="crop or pad both to one size, and turn patches that are not square by halves alone",
+        )
+    return filler

@@ -7,7 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 
+from medswin.errors import ConfigError, ShapeError
 from medswin.transforms import Turns, build_views
 from medswin.transforms.corrupt import (
     RandCutoutd,
@@ -79,8 +81,9 @@ def test_a_mask_hides_exactly_its_share_of_units(ratio, hidden) -> None:
 
 
 def test_a_unit_must_divide_the_patch() -> None:
-    with pytest.raises(ValueError, match="do not divide"):
-        draw_mask((16, 16, 15), (4, 4, 4), 0.5, np.random.RandomState(0))
+    for unit in ((4, 4, 4), (4, 4)):
+        with pytest.raises(ShapeError, match=r"do not divide.*Repair"):
+            draw_mask((16, 16, 15), unit, 0.5, np.random.RandomState(0))
 
 
 def test_what_was_drawn_can_be_done_again() -> None:
@@ -107,6 +110,62 @@ def test_half_turns_are_the_only_ones_where_quarters_would_show() -> None:
     assert {int(turn({"image": torch.rand(1, 2, 3, 4)})["turn"]) for _ in range(40)} == {0, 2}
     turn.halves = False
     assert {int(turn({"image": torch.rand(1, 2, 3, 4)})["turn"]) for _ in range(80)} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("plane", [(0, 1), (0, 2), (1, 2), (2, 1)])
+@pytest.mark.parametrize("quarters", range(4))
+def test_the_affine_turns_with_the_image(plane, quarters) -> None:
+    """An image of its own places in mm: where a voxel goes, the affine still says its place."""
+    affine = torch.tensor([[0.0, -2, 0, 9], [1, 0, 0, -4], [0, 0, 3, 1], [0, 0, 0, 1]], dtype=torch.float64)
+    places = (affine @ voxels((2, 3, 5)).double()).reshape(4, 2, 3, 5)
+    turn = RandTurnd("image", "turn", plane)
+    turn.randomize = lambda: setattr(turn, "quarters", quarters)
+    found = turn({"image": MetaTensor(places, affine=affine)})["image"]
+    assert torch.equal(found.as_tensor(), turned(places, quarters, plane))
+    assert found.is_contiguous()
+    told = found.affine @ voxels(found.shape[1:]).double()
+    torch.testing.assert_close(found.as_tensor(), told.reshape(found.shape))
+
+
+def voxels(shape):
+    """(4, N) homogeneous indices of all voxels."""
+    return torch.stack([*torch.meshgrid(*map(torch.arange, shape), indexing="ij"), torch.ones(*shape)]).flatten(1)
+
+
+def test_arrays_are_taken_as_tensors() -> None:
+    data = {name: np.random.RandomState(0).rand(1, 8, 8, 8)[..., ::-1] for name in ("image", "other")}
+    tensors = {name: torch.tensor(array.copy()) for name, array in data.items()}
+    for step in (RandTurnd("image", "turn"), RandCutoutd("image"), RandCutoutd("image", filler="other")):
+        found, expected = (step.set_random_state(seed=1)(given)["image"] for given in (data, tensors))
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RandCutoutd("image", 2), "share: must lie in 0 to 1, got 2"),
+        (lambda: RandCutoutd("image", -1), "share: must"),
+        (lambda: RandCutoutd("image", value_range=(1, 0)), "value_range: must rise"),
+        (lambda: RandMaskd("image", "mask", (4, 4, 4), 1.5), "ratio: must"),
+        (lambda: RandMaskd("image", "mask", (4, 0, 4)), "unit: needs"),
+        (lambda: RandTurnd("image", "turn", (0, 0)), "plane: must be two different axes"),
+        (lambda: RandTurnd("image", "turn", (1, 3)), "plane: must be two different axes"),
+        (lambda: RandCutoutd("image", filler="missing"), "filler: the sample has no 'missing'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(make, words) -> None:
+    with pytest.raises(ConfigError, match=rf"^{words}.*Repair: "):
+        make()({"image": torch.zeros(1, 8, 8, 8)})
+
+
+def test_images_and_fillers_of_another_shape_are_refused() -> None:
+    patch = {"image": torch.zeros(1, 2, 6, 8)}
+    patch["other"] = turned(patch["image"], 1, (1, 2))
+    with pytest.raises(ShapeError, match=r"^other: must have the shape .*\(1, 2, 6, 8\), got \(1, 2, 8, 6\).*Repair: "):
+        RandCutoutd("image", filler="other")(patch)
+    for step in (RandCutoutd("image"), RandTurnd("image", "turn")):
+        with pytest.raises(ShapeError, match=r"^image: must be \(C, D, H, W\), got \(1, 40, 40\).*Repair: "):
+            step({"image": torch.zeros(1, 40, 40)})
 
 
 def test_another_image_fills_and_a_mask_leaves_the_image() -> None:
