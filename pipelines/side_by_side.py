@@ -45,7 +45,9 @@ def record(results: Path, rows: Sequence[str], row: dict[str, Any]) -> None:
 
 def machine() -> str:
     """What it ran on."""
-    return f"{os.cpu_count()} CPU cores, {platform.machine()}, {DEVICE}, torch {torch.__version__}"
+    told = torch.cpu.get_capabilities()
+    units = "".join(f" {name}" for name in ("avx512_f", "avx512_bf16", "amx_bf16") if told.get(name))
+    return f"{os.cpu_count()} CPU cores, {platform.machine()}{units}, {DEVICE}, torch {torch.__version__}"
 
 
 def in_turns(name: str, contenders: Contenders, pairs: int, *, compare: bool) -> dict[str, Any]:
