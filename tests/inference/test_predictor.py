@@ -99,7 +99,7 @@ def test_one_encode_per_window() -> None:
 
 
 def test_the_feature_is_that_of_with_features() -> None:
-    """Training fits its detector on `with_features` of the prepared image: use must give the very same numbers."""
+    """The pass over a volume in blocks gives the very numbers of the inferer that holds all logits."""
     model = threshold_model()
     scan = Scan.from_array(marker(), np.diag([1.0, 1.3, 0.8, 1.0]))
     predictor = Predictor(model)
