@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from medswin.errors import InputError
 from medswin.io.dicom import Series, find_series
+from medswin.io.dicom.series import search
 from medswin.io.files import read_json
 from medswin.io.layouts import Case, case_names, msd_cases, nnunet_cases
+from medswin.io.nested import nested_cases, nifti_below
 from medswin.io.nifti import IMAGE_FOLDERS, find_scans, named_like_scans
 from medswin.io.private import keep_sources, naming_key
 
@@ -85,15 +87,15 @@ def read_unlabelled(
     """All scans of a folder; labels are not looked at.
 
     They are those that its ``dataset.json`` lists; else its NIfTI files; and where it has none of these, the DICOM
-    series in the whole tree below it, see `find_series`.
+    series in the whole tree below it, see `find_series`, or else the NIfTI files there, see `nested_cases`.
 
     Args:
         folder: of the scans.
         private: where DICOM series are found, what their names stand for is kept here, for the owner's eyes only.
-        report: is told what is passed over in a tree of DICOM files.
+        report: is told what is passed over beside NIfTI files or in a tree, and what is taken out of folders below.
 
     Raises:
-        InputError: if there is none, or the ``dataset.json`` lists no images.
+        InputError: if there is none, the ``dataset.json`` lists no images, or NIfTI files below are all label maps.
     """
     folder = Path(folder)
     path = folder / "dataset.json"
@@ -103,17 +105,35 @@ def read_unlabelled(
         found = (nnunet_cases if _layout(about) == "nnunet" else msd_cases)(about, folder, path, channels)
         return sorted((Case(case.id, case.images) for case in found), key=lambda case: case.id)
     if not folder.is_dir() or named_like_scans(folder):
-        return [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
+        cases = [Case(name, (path,)) for path, name in case_names(find_scans(folder)).items()]
+        _tell(report, _beside(folder, len(cases)) if folder.is_dir() else {})
+        return [*cases]
     try:
         tree = find_series(folder, naming_key(private))
     except InputError:
-        if any((folder / name).is_dir() for name in IMAGE_FOLDERS):
+        if any((folder / name).is_dir() and named_like_scans(folder / name) for name in IMAGE_FOLDERS):
             find_scans(folder)  # says which folder to name
-        raise
+        cases, maps = nested_cases(folder)
+        if not cases:
+            raise
+        report(f"taking {len(cases)} NIfTI files in the folders below as scans")
+        _tell(report, {"NIfTI files called label maps": maps})
+        return [*cases]
     keep_sources(private, tree.series)
-    if tree.passed_over:
-        report("passed over: " + ", ".join(f"{count} {what}" for what, count in sorted(tree.passed_over.items())))
+    _tell(report, tree.passed_over)
     return list(tree.series)
+
+
+def _beside(folder: Path, taken: int) -> dict[str, int]:
+    """What else lies in a folder whose own NIfTI files are taken."""
+    series = search(folder, b"").series  # by names that nobody sees
+    return {"DICOM series": len(series), "NIfTI files in folders below": len(nifti_below(folder)) - taken}
+
+
+def _tell(report: Callable[[str], None], passed_over: Mapping[str, int]) -> None:
+    told = ", ".join(f"{count} {what}" for what, count in sorted(passed_over.items()) if count)
+    if told:
+        report(f"passed over: {told}")
 
 
 def _channels(about: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medswin.errors import InputError
-from medswin.io import Case, read_dataset
+from medswin.io import Case, read_dataset, read_unlabelled
 
 MSD = {
     "name": "Liver", "licence": "CC-BY-SA 4.0", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"},
@@ -173,3 +174,49 @@ def test_folders_without_a_description(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"no dataset\.json in this folder"):
             read_dataset(folder)
+
+
+def unlabelled(folder: Path, *files: str) -> tuple[dict[str, str], list[str]]:
+    """Names and files of the scans found, and what was said."""
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    said: list[str] = []
+    found = read_unlabelled(folder, folder.parent / "run", said.append)
+    return {case.id: case.images[0].relative_to(folder).as_posix() for case in found}, said
+
+
+def test_nifti_files_in_folders_below_are_called_by_their_paths_where_names_repeat(tmp_path: Path) -> None:
+    files = ["sub-00/anat/T1w.nii.gz", "sub-01/anat/T1w.nii", ".git/T1w.nii.gz", "sub-01/.T1w.nii"]
+    found, said = unlabelled(tmp_path / "scans", *files)
+    assert found == {"sub-00_anat_T1w": files[0], "sub-01_anat_T1w": files[1]}
+    assert said == ["taking 2 NIfTI files in the folders below as scans"]
+    found, _ = unlabelled(tmp_path / "bids", "sub-00/anat/sub-00_T1w.nii.gz", "images/a/sub-01_T1w.nii.gz")
+    assert list(found) == ["sub-01_T1w", "sub-00_T1w"]
+    with pytest.raises(InputError, match=r"two scans are called a_b_c.*Repair"):
+        unlabelled(tmp_path / "clash", "a/b_c.nii", "a_b/c.nii", "c/c.nii", "d/c.nii")
+
+
+def test_what_is_called_a_label_map_below_is_no_scan_and_that_is_told(tmp_path: Path) -> None:
+    maps = ["a/a_dseg.nii.gz", "b/b-mask.nii", "b/label.nii", "labelsTr/x.nii", "derivatives/fmriprep/b/b_T1w.nii"]
+    scans = {"unmasked": "a/unmasked.nii", "relabel": "b/relabel.nii", "mask_of_zorro": "b/mask_of_zorro.nii"}
+    found, said = unlabelled(tmp_path / "scans", *scans.values(), *maps)
+    assert found == scans
+    assert said[1:] == ["passed over: 5 NIfTI files called label maps"]
+    with pytest.raises(InputError, match=r"all 5 NIfTI files below are called label maps.*Repair"):
+        unlabelled(tmp_path / "maps", *maps)
+
+
+def test_images_beside_labels_are_to_be_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name .*imagesTr"):
+        unlabelled(tmp_path / "scans", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz")
+
+
+def test_what_lies_beside_a_folders_own_nifti_files_is_told(tmp_path: Path, data_dir: Path) -> None:
+    folder = tmp_path / "scans"
+    assert unlabelled(folder, "a.nii", "b_seg.nii.gz") == ({"a": "a.nii", "b_seg": "b_seg.nii.gz"}, [])
+    shutil.copytree(data_dir / "dicom" / "mr_hippocrop_a", folder / "series")
+    found, said = unlabelled(folder, "below/c.nii", "below/.d.nii")
+    assert list(found) == ["a", "b_seg"]
+    assert said == ["passed over: 1 DICOM series, 1 NIfTI files in folders below"]
+    assert not (tmp_path / "run").exists()
