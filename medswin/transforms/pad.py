@@ -9,6 +9,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Pad, Randomizable
 from torch import Tensor
 
+from medswin.errors import ShapeError
+
 
 def padded(image_CDHW: Tensor, size: Sequence[int], shares: Sequence[float]) -> Tensor:
     """An image whose rim is repeated until it has ``size`` voxels per axis; a longer axis is left as it is.
@@ -17,7 +19,16 @@ def padded(image_CDHW: Tensor, size: Sequence[int], shares: Sequence[float]) -> 
         image_CDHW: a `MetaTensor`'s affine goes with it; an array becomes a tensor, as in MONAI's transforms.
         size: per axis.
         shares: 0 to below 1 per axis: of the places where the image may lie, from the first to the last.
+
+    Raises:
+        ShapeError: for an image with another number of axes.
     """
+    if len(image_CDHW.shape) != 1 + len(size):
+        raise ShapeError(
+            f"{tuple(image_CDHW.shape)} is no image to be padded to {tuple(size)}",
+            where="size",
+            repair="put the channels first, and give a size for each other axis",
+        )
     gaps = [max(wanted - length, 0) for wanted, length in zip(size, image_CDHW.shape[1:], strict=True)]
     before = [int(share * (gap + 1)) for share, gap in zip(shares, gaps, strict=True)]
     rims = [(first, gap - first) for first, gap in zip(before, gaps, strict=True)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from medswin.errors import ConfigError
+from medswin.errors import ConfigError, ShapeError
 from medswin.transforms import Turns, build_views
 from medswin.transforms.corrupt import turned
 from medswin.transforms.pad import RandEdgePadd, padded
@@ -86,6 +86,8 @@ def test_padding_repeats_the_rim_at_each_place_alike_and_the_affine_goes_with_it
     row = torch.tensor([1.0, 2.0])[None, None, None]
     found = [padded(row, (1, 1, 4), (0, 0, share)).flatten().tolist() for share in (0.0, 0.3, 0.4, 0.6, 0.7, 0.999)]
     assert found == [[1, 2, 2, 2]] * 2 + [[1, 1, 2, 2]] * 2 + [[1, 1, 1, 2]] * 2
+    with pytest.raises(ShapeError, match=r"^size: \(1, 1, 2\) is no image.*Repair: "):
+        padded(row[0], (1, 1, 4), (0, 0, 0))
     pad = RandEdgePadd(("image", "label", "other"), (2, 4, 5))
     pad.set_random_state(seed=1)
     whole, image = torch.rand(1, 3, 4, 5), MetaTensor(torch.rand(1, 2, 2, 2), affine=torch.diag(torch.arange(1.0, 5)))
