@@ -37,7 +37,7 @@ def norm_act(x_BCDHW: Tensor, norm: nn.Module, skip_BCDHW: Tensor | None = None,
     _refuse_garbage(x_BCDHW)
     plain = isinstance(norm, nn.InstanceNorm3d) and not norm.affine and not norm.track_running_stats
     plain = plain and not has_hooks(norm) and x_BCDHW.numel() > 0 and x_BCDHW.dtype != torch.float64
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     if plain and x_BCDHW.device.type == "cpu" and not traced:
         skip = None if skip_BCDHW is None else skip_BCDHW.contiguous(memory_format=LAST)
         done: Tensor = _InstanceNormAct.apply(x_BCDHW.contiguous(memory_format=LAST), skip, slope, norm.eps)
