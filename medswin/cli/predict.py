@@ -95,6 +95,7 @@ def predict(
         each = {
             **options,
             "memory_limit_gb": memory_limit / workers if memory_limit else None,
+            "processes": workers,
             "threads": max(threads // workers, 1) if threads else None,
         }
         load = partial(load_in_worker, model, each, is_logged())

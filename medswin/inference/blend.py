@@ -18,6 +18,8 @@ from medswin.errors import ShapeError
 
 Box = tuple[slice, slice, slice]
 Index = tuple[int, int, int]
+Spans = tuple[tuple[int, int], ...]
+"""First and last voxel along each axis; the last is not in it."""
 
 # Values of some channels of a window: what stays in a processor's cache while they pass all axes. Blending 105 classes
 # over 240 x 240 x 240 voxels is 40,000 passes over so many values at the speed of that cache; parts that fit into
@@ -33,14 +35,14 @@ class Blend:
         weights: of the voxels of a window, (D, H, W), on the device where blocks are put together.
         channels: of the logits; the sum of the weights themselves is one more, the last.
         order: the axes, outermost first.
-        strip: what is wanted along ``order[1]``: first and last voxel.
+        wanted: the voxels that are asked for, all along ``order[0]``; windows that do not reach them are not needed.
     """
 
     def __init__(
-        self, starts: Sequence[Sequence[int]], weights: Tensor, channels: int, order: Index, strip: tuple[int, int]
+        self, starts: Sequence[Sequence[int]], weights: Tensor, channels: int, order: Index, wanted: Spans
     ) -> None:
-        self.starts, self.weights, self.channels, self.order, self.strip = starts, weights, channels, order, strip
-        shapes = kept_shapes(starts, tuple(weights.shape), order, strip)
+        self.starts, self.weights, self.channels, self.order, self.wanted = starts, weights, channels, order, wanted
+        shapes = kept_shapes(starts, tuple(weights.shape), order, sizes(wanted))
         few = min(max(AT_ONCE // weights.numel(), 1), channels + 1)
         self.values = weights.new_empty((few, *weights.shape))
         self.kept = [weights.new_empty((channels + 1, *shape)) for shape in shapes]
@@ -52,7 +54,7 @@ class Blend:
             yield _by_axis(index, self.order)
 
     def box(self, window: Index) -> Box:
-        """The block that is whole once this window is added; empty where all of it lies outside of the strip."""
+        """The block that is whole once this window is added; empty where nothing of it is wanted."""
         d, h, w = (slice(*self._wanted(axis, i)) for axis, i in enumerate(window))
         return d, h, w
 
@@ -118,44 +120,43 @@ class Blend:
         return starts[i], starts[i + 1] if i + 1 < len(starts) else starts[i] + self.weights.shape[axis]
 
     def _wanted(self, axis: int, i: int) -> tuple[int, int]:
-        """What of a span lies in the strip."""
-        start, stop = self._span(axis, i)
-        if axis != self.order[1]:
-            return start, stop
-        first, last = (min(max(end, self.strip[0]), self.strip[1]) for end in (start, stop))
+        """What of a span is wanted."""
+        first, last = (min(max(end, self.wanted[axis][0]), self.wanted[axis][1]) for end in self._span(axis, i))
         return first, last
 
     def _place(self, window: Index, level: int) -> tuple[slice, ...]:
         """Where a window's block lies in what is kept: along inner axes where it is wanted, else from the beginning."""
         place = [slice(None)] * 3
         for axis in self.order[level + 1 :]:
-            first, last = self._wanted(axis, window[axis])
-            origin = self.strip[0] if axis == self.order[1] else self.starts[axis][0]
-            place[axis] = slice(first - origin, last - origin)
+            place[axis] = slice(*(end - self.wanted[axis][0] for end in self._wanted(axis, window[axis])))
         return tuple(place)
 
 
+def sizes(spans: Spans) -> list[int]:
+    """Voxels along each axis."""
+    return [last - first for first, last in spans]
+
+
 def kept_shapes(
-    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, strip: tuple[int, int]
+    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, wanted: Sequence[int]
 ) -> list[tuple[int, ...]]:
-    """Shape of what is kept for the next window along each axis of ``order``."""
+    """Shape of what is kept for the next window along each axis of ``order``, where so many voxels are wanted."""
     shapes = []
     for level, axis in enumerate(order):
         shape = list(roi)
         pairs = zip(starts[axis], starts[axis][1:], strict=False)
         shape[axis] = max((a + roi[axis] - b for a, b in pairs), default=0)
         for inner in order[level + 1 :]:
-            whole = starts[inner][-1] + roi[inner] - starts[inner][0]
-            shape[inner] = strip[1] - strip[0] if inner == order[1] else whole
+            shape[inner] = wanted[inner]
         shapes.append(tuple(shape))
     return shapes
 
 
 def kept_bytes(
-    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, strip: tuple[int, int], channels: int
+    starts: Sequence[Sequence[int]], roi: Sequence[int], order: Index, wanted: Sequence[int], channels: int
 ) -> int:
     """Memory of a `Blend`."""
-    return 4 * (channels + 1) * sum(map(prod, kept_shapes(starts, roi, order, strip)))
+    return 4 * (channels + 1) * sum(map(prod, kept_shapes(starts, roi, order, wanted)))
 
 
 def _by_axis(values: Sequence[int], order: Index) -> Index:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 import medswin.networks
-from medswin.errors import MedswinError, PackageError
+from medswin.errors import MedswinError, PackageError, ShapeError
 from medswin.inference.sliding import WindowInferer
+from medswin.inference.windows import per_axis
 from medswin.io.facts import ModelFacts, dice_of
 from medswin.io.package import Package
 from medswin.io.scan import Scan
@@ -73,6 +74,7 @@ class Model:
             network = medswin.networks.build(described["network"]["name"], **described["network"]["params"])
             window = dict(described["window"])
             WindowInferer(**window)
+            _check_window(network, window["roi_size"])
             judge = None if package.ood_json is None else Judge.from_parts(package.ood_json, package.ood_tensors)
             label_set = LabelSet.from_json(described["labels"])
             rows = described.get("regions")
@@ -129,6 +131,13 @@ def _load(network: Segmenter, state: Mapping[str, Tensor], where: str) -> None:
             repair=_REPAIR,
         )
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
+
+
+def _check_window(network: Segmenter, roi: int | Sequence[int | None] | None) -> None:
+    """Raise ShapeError for windows that the network cannot take. Where they are as large as a scan, that scan tells."""
+    sizes = per_axis(roi, 3, "window.roi_size")
+    if any(size is not None and size > 0 and size % step for size, step in zip(sizes, network.divisor, strict=True)):
+        raise ShapeError(f"windows of {roi} voxels are not divisible by the network's {network.divisor}")
 
 
 def _check_sizes(model: Model, where: str) -> None:

@@ -1,17 +1,19 @@
-"""How a whole volume fits into memory: in which order its windows come, in how many strips, and how many at once."""
+"""How a whole volume fits into memory: in which order its windows come, in how many parts, and how many at once."""
 
 from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
-from math import prod
+from itertools import pairwise, permutations, product
+from math import ceil, prod
+from operator import itemgetter
 from pathlib import Path
+from typing import cast
 
-from medswin.inference.blend import Index, kept_bytes
-from medswin.inference.resample import CHUNK_VALUES
+from medswin.inference.blend import Index, Spans, kept_bytes
+from medswin.inference.paint import gathered_bytes
 from medswin.inference.windows import Tiling
 
 MAPS_HELD = 10  # feature maps at full resolution that a network holds at once, about
@@ -24,23 +26,38 @@ class Plan:
 
     Attributes:
         order: the axes, outermost first.
-        strips: parts along ``order[1]``, one after the other: first and last voxel, on the padded scan. Windows on the
-            border of two strips are computed for both.
+        parts: of the padded scan, one after the other, each all of it along ``order[0]``. Windows on the border of
+            parts are computed for each.
         windows: per call of the network.
         bytes: estimate of the peak memory of the process.
     """
 
     order: Index
-    strips: tuple[tuple[int, int], ...]
+    parts: tuple[Spans, ...]
     windows: int
     bytes: int
 
-    def starts(self, tiling: Tiling, strip: tuple[int, int], halo: int) -> list[list[int]]:
-        """First voxels per axis of the windows that reach into a strip, or ``halo`` voxels before it."""
-        axis = self.order[1]
-        starts = [list(one) for one in tiling.axes]
-        starts[axis] = [s for s in starts[axis] if s < strip[1] and s + tiling.roi[axis] > strip[0] - halo]
-        return starts
+    def starts(self, tiling: Tiling, part: Spans, halo: int) -> list[list[int]]:
+        """First voxels per axis of the windows that reach into a part, or ``halo`` voxels before it."""
+        return [
+            [start for start in starts if start < last and start + roi > first - halo]
+            for starts, roi, (first, last) in zip(tiling.axes, tiling.roi, part, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One axis cut into spans.
+
+    Attributes:
+        spans: all of the axis together.
+        longest: voxels of a span, with those that it needs of the one before it.
+        windows: of all spans together.
+    """
+
+    spans: Spans
+    longest: int
+    windows: int
 
 
 def make_plan(
@@ -63,37 +80,39 @@ def make_plan(
         windows: per call of the network, at most.
         held_bytes: what the process holds beside, the scan and its labels included.
         limit_bytes: for all; where nothing fits, the plan of least memory is returned, and says what it takes.
-        exact: whether the network's grid and the scan's are one; else a slab is interpolated.
+        exact: whether the network's grid and the scan's are one; else logits are interpolated.
         mirrored: whether logits are averaged over mirrored passes, which holds four of them.
     """
-    per_window = 4 * prod(tiling.roi) * (channels * (4 if mirrored else 1) + MAPS_HELD * width)
-    axes: tuple[Index, ...] = tuple(permutations((2, 1, 0)))  # type: ignore[arg-type]  # innermost 0 is the fastest
-    tried: list[Plan] = []
-    for count in range(1, max(map(len, tiling.axes)) + 1):
-        for at_once in (windows, 1):
-            held = round(held_bytes + FIRST_RUN + at_once * per_window) + (0 if exact else 4 * CHUNK_VALUES)
-            plans = [_plan(tiling, order, count, at_once, channels, held, exact=exact) for order in axes]
-            best = min(plans, key=lambda plan: plan.bytes)
-            if best.bytes <= limit_bytes:
-                return best
-            tried.append(best)
-    return min(tried, key=lambda plan: plan.bytes)
+    maps = 4 * prod(tiling.roi) * MAPS_HELD * width
+    logits = 4 * prod(tiling.roi) * channels * (4 if mirrored else 1)
+    axes, orders = tiling.axes, cast("Iterator[Index]", permutations((2, 1, 0)))  # innermost 0 is the fastest
+    cuts = [_cuts(*axis, 0 if exact else 1) for axis in zip(axes, tiling.roi, tiling.padded, strict=True)]
+    tried = []
+    for order in orders:
+        for chosen in product(cuts[order[0]][:1], cuts[order[1]], cuts[order[2]]):
+            cut = [chosen[order.index(axis)] for axis in range(3)]
+            part = [one.longest for one in cut]
+            rims, block = (0, 0) if exact else gathered_bytes(tiling.roi, order, part, channels)
+            kept = round(held_bytes + FIRST_RUN) + kept_bytes(axes, tiling.roi, order, part, channels) + rims
+            work = prod(one.windows for one in cut)
+            for n in {windows, 1}:  # the network's maps are gone when a block is interpolated
+                tried.append((work, -n, kept + n * logits + max(n * maps, block), order, cut))
+    fits = [plan for plan in tried if plan[2] <= limit_bytes]
+    _, n, needed, order, cut = min(fits, key=itemgetter(0, 1, 2)) if fits else min(tried, key=itemgetter(2, 0))
+    by_order = product(*(cut[axis].spans for axis in order))
+    return Plan(order, tuple(tuple(spans[order.index(axis)] for axis in range(3)) for spans in by_order), -n, needed)
 
 
-def _plan(tiling: Tiling, order: Index, count: int, windows: int, channels: int, held: int, *, exact: bool) -> Plan:
-    starts, end = tiling.axes[order[1]], tiling.padded[order[1]]
-    count = min(count, len(starts))
-    edges = [starts[len(starts) * i // count] for i in range(count)] + [end]
-    plan = Plan(order, tuple(pairwise(edges)), windows, 0)
-    peak = 0
-    for strip in plan.strips:
-        halo = 0 if exact else 1
-        used = plan.starts(tiling, strip, halo)
-        kept = kept_bytes(used, tiling.roi, order, (max(strip[0] - halo, 0), strip[1]), channels)
-        steps = max((b - a for a, b in pairwise(used[order[0]])), default=tiling.roi[order[0]])
-        slab = 4 * (channels + 1) * (max(steps, tiling.roi[order[0]]) + 1) * (strip[1] - strip[0] + 1)
-        peak = max(peak, kept + (0 if exact else slab * tiling.padded[order[2]]))
-    return Plan(order, plan.strips, windows, held + peak)
+def _cuts(starts: Sequence[int], roi: int, end: int, halo: int) -> list[_Cut]:
+    """An axis whole, in halves, and so on, down to a span for each window; borders are where windows begin."""
+    cuts = []
+    for count in sorted({ceil(len(starts) / windows) for windows in range(1, len(starts) + 1)}):
+        borders = {min((abs(start - end * i / count), start) for start in starts)[1] for i in range(count)}
+        spans = tuple(pairwise([*sorted(borders), end]))
+        longest = max(last - max(first - halo, 0) for first, last in spans)
+        reach = sum(start < last and start + roi > first - halo for start in starts for first, last in spans)
+        cuts.append(_Cut(spans, longest, reach))
+    return cuts
 
 
 def resident_bytes() -> int:
@@ -112,5 +131,10 @@ def peak_bytes() -> int:
 
 def shape_text(plan: Plan, voxels: Sequence[int], needed_bytes: int) -> str:
     """The plan in words."""
-    strips = "" if len(plan.strips) == 1 else f", in {len(plan.strips)} strips"
-    return f"{' x '.join(map(str, voxels))} voxels{strips}: about {needed_bytes / 1e9:.2g} GB of memory"
+    parts = "" if len(plan.parts) == 1 else f", in {len(plan.parts)} parts"
+    return f"{' x '.join(map(str, voxels))} voxels{parts}: about {gigabytes(needed_bytes)} of memory"
+
+
+def gigabytes(count: float) -> str:
+    """Bytes in words, to a hundredth of a GB."""
+    return f"{count / 1e9:.2f} GB"

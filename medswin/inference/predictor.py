@@ -23,7 +23,7 @@ from medswin.inference.box import Box
 from medswin.inference.compute import device_name, find_device, find_precision, machine_memory, mixed, out_of_memory
 from medswin.inference.model import Model
 from medswin.inference.paint import Painter
-from medswin.inference.plan import Plan, make_plan, peak_bytes, resident_bytes, shape_text
+from medswin.inference.plan import Plan, gigabytes, make_plan, peak_bytes, resident_bytes, shape_text
 from medswin.inference.prepare import Prepared, prepare
 from medswin.inference.remarks import remarks
 from medswin.inference.sliding import WindowInferer
@@ -37,6 +37,7 @@ from medswin.prediction import OODResult, Prediction
 
 STITCH_SHARE = 0.5  # of a GPU's free memory that blended logits may take; more is put together on the CPU
 MEMORY_LIMIT_GB = 6.0
+MEMORY_SHARE = 0.8  # of the machine's memory, for scans that take more than that
 TRIES = 3
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,9 @@ class Predictor:
         mirror: whether to average over mirrored passes: over the axes that the model names, or where it names none
             over all three (over the last two if its structures have sides). None does as the model says.
         memory_limit_gb: for the whole process, in 10^9 bytes; large scans are done in parts to keep it. None keeps 6 GB
-            where it can, and takes what it needs where it cannot. It counts what the process held when the predictor
-            was made, and what a scan adds while the network runs; reading a scan is not bounded.
+            where it can, and four fifths of the machine's memory where it cannot. It counts what the process held when
+            the predictor was made, and what a scan adds while the network runs; reading a scan is not bounded.
+        processes: that share the machine's memory, this one among them.
         skip_air: leave windows out that hold no body, see `body_windows`; what only they hold becomes background.
         notify: gets the peak memory of a scan in words before the network runs on it, if none before took as much.
 
@@ -72,6 +74,7 @@ class Predictor:
         threads: int | None = None,
         mirror: bool | None = None,
         memory_limit_gb: float | None = None,
+        processes: int = 1,
         skip_air: bool = True,
         notify: Callable[[str], None] = log.info,
     ) -> None:
@@ -79,6 +82,7 @@ class Predictor:
             raise ConfigError(f"a memory limit is above 0 GB, got {memory_limit_gb}", where="memory_limit_gb")
         self.model = model
         self.memory_limit_gb, self.skip_air, self.notify = memory_limit_gb, skip_air, notify
+        self.processes = processes
         self._told_bytes = 0
         self.device = find_device(device)
         self.precision = find_precision(precision, self.device)
@@ -158,10 +162,9 @@ class Predictor:
         Raises:
             InputError: for a scan too large for memory, or a network that answers with NaN or infinity.
         """
-        limit = (self.memory_limit_gb or MEMORY_LIMIT_GB) * 1e9
         for part in range(TRIES):
             try:
-                return self._segment(prepared, limit / 2**part)
+                return self._segment(prepared, 1 / 2**part)
             except (MemoryError, RuntimeError) as error:  # torch raises either
                 if not out_of_memory(error):
                     raise
@@ -173,12 +176,12 @@ class Predictor:
             repair="close other programs, set --memory-limit, or cut the region out with --box",
         )
 
-    def _segment(self, prepared: Prepared, limit_bytes: float) -> tuple[NDArray[np.uint8], Found]:
+    def _segment(self, prepared: Prepared, share: float) -> tuple[NDArray[np.uint8], Found]:
         scan, image = prepared.looked_at, prepared.image
         inferer = self.quick if self.model.too_large(scan) else self.inferer
         reading = self.model.reading
         painter = Painter(image.shape[1:], np.asarray(image.affine), scan.shape, scan.grid.affine, reading)
-        plan = self._plan(scan, image, inferer, painter, limit_bytes)
+        plan = self._plan(scan, image, inferer, painter, share)
         needed = max(plan.bytes, peak_bytes())  # reading it may have taken more
         if needed > 1.1 * self._told_bytes:
             self._told_bytes = needed
@@ -195,8 +198,11 @@ class Predictor:
                 skip_air=self.skip_air,
             )
         if not (torch.isfinite(found.feature).all() and painter.finite):
+            cause = "look at the scan's intensities; if they are as always, the model is at fault"
             raise InputError(
-                "the network answers with NaN or infinity", where=scan.path or scan.case, repair="use --precision fp32"
+                "the network answers with NaN or infinity",
+                where=scan.path or scan.case,
+                repair=cause if self.precision == "fp32" else "use --precision fp32",
             )
         return painter.labels, found
 
@@ -219,27 +225,34 @@ class Predictor:
                 repair="leave --no-skip-air out",
             )
 
-    def _plan(
-        self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter, limit_bytes: float
-    ) -> Plan:
+    def _plan(self, scan: Scan, image: MetaTensor, inferer: WindowInferer, painter: Painter, share: float) -> Plan:
+        """The plan of least work within a share of the memory limit; where none is set and 6 GB are too few, within
+        that share of the machine's memory.
+        """
         tiling = Tiling.plan(image.shape[1:], inferer.roi_size, inferer.overlap)
         copies = 2 if tiling.padded != tiling.shape else 1
         watched = 4 * (painter.channels + 1) * prod(tiling.roi) if self.model.view.outputs else 0
         windows = inferer.sw_batch_size if self.device.type == "cuda" else 1  # more gain CPUs nothing and take memory
-        plan = make_plan(
-            tiling,
-            painter.channels,
-            self.network.decoder.out_channels,
-            windows,
-            self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes + watched,
-            limit_bytes,
-            exact=painter.halo == 0,
-            mirrored=bool(inferer.mirror_axes),
-        )
-        allowed = 1e9 * self.memory_limit_gb if self.memory_limit_gb else machine_memory()
+        machine = machine_memory()
+        ours = MEMORY_SHARE * machine / self.processes
+        usual = [min(1e9 * MEMORY_LIMIT_GB, ours), ours]
+        for limit in [1e9 * self.memory_limit_gb] if self.memory_limit_gb else usual:
+            plan = make_plan(
+                tiling,
+                painter.channels,
+                self.network.decoder.out_channels,
+                windows,
+                self.held_bytes + copies * 4 * len(image) * prod(tiling.padded) + painter.labels.nbytes + watched,
+                share * limit,
+                exact=painter.halo == 0,
+                mirrored=bool(inferer.mirror_axes),
+            )
+            if plan.bytes <= share * limit:
+                break
+        allowed = 1e9 * self.memory_limit_gb if self.memory_limit_gb else machine
         if plan.bytes > allowed:
             raise InputError(
-                f"it takes about {plan.bytes / 1e9:.2g} GB of memory, {allowed / 1e9:.2g} GB are allowed",
+                f"it takes about {gigabytes(plan.bytes)} of memory, {gigabytes(allowed)} are allowed",
                 where=scan.path or scan.case,
                 repair="cut the region out with --box, raise --memory-limit, or use a larger machine",
             )

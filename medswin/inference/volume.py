@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medswin.inference.blend import Blend, Box, Index
+from medswin.inference.blend import Blend, Box, Index, Spans
 from medswin.inference.body import body_windows
 from medswin.inference.confidence import Confidence
 from medswin.inference.paint import Painter, Sums
@@ -78,9 +78,9 @@ def paint_volume(
     pools = [FeaturePool(sweep.tiling, 1, view, [image_CDHW]) for _ in stages]
     segmenter = _Centred(segmenter, painter.reading)
     doubt = Confidence(view.outputs, painter.reading) if view.outputs else None
-    pooled: set[Shape] = set()  # a window on the border of two strips runs twice and counts once
-    for strip in plan.strips:
-        for start, features in _paint_strip(sweep, segmenter, inferer, painter, plan, strip, run, stages, doubt):
+    pooled: set[Shape] = set()  # a window on the border of two parts runs twice and counts once
+    for part in plan.parts:
+        for start, features in _paint_part(sweep, segmenter, inferer, painter, plan, part, run, stages, doubt):
             if start in body and start not in pooled:
                 pooled.add(start)
                 for pool, feature in zip(pools, features, strict=True):
@@ -89,31 +89,26 @@ def paint_volume(
     return Found(torch.cat(found).float().cpu(), 1 - len(run) / len(sweep.tiling.starts))
 
 
-def _paint_strip(
+def _paint_part(
     sweep: Sweep,
     segmenter: EncodesAndDecodes,
     inferer: WindowInferer,
     painter: Painter,
     plan: Plan,
-    strip: tuple[int, int],
+    spans: Spans,
     run: frozenset[Shape],
     stages: Sequence[int],
     doubt: Confidence | None,
 ) -> Iterator[tuple[Shape, list[Tensor]]]:
-    """Paint a strip, and give the start and the features of each window that ran."""
-    starts = plan.starts(sweep.tiling, strip, painter.halo)
-    wanted = (max(strip[0] - painter.halo, 0), strip[1])
+    """Paint a part, and give the start and the features of each window that ran."""
+    starts = plan.starts(sweep.tiling, spans, painter.halo)
+    wanted = tuple((max(first - painter.halo, 0), last) for first, last in spans)
     blend = Blend(starts, sweep.weights.to(sweep.device), painter.channels, plan.order, wanted)
     pads = [before for before, _ in sweep.tiling.pads]
-    outer, row = plan.order[0], -1
+    part = _part(sweep, spans)
+    painter.start(part, plan.order)
     for window, start, logits, features in _outputs(sweep, segmenter, inferer, blend, plan.windows, run, stages, doubt):
         d, h, w = (slice(b.start - pad, b.stop - pad) for b, pad in zip(blend.box(window), pads, strict=True))
-        if window[outer] != row:
-            if row >= 0:
-                painter.finish()
-            row = window[outer]
-            part = _part(sweep, plan, strip, (d, h, w)[outer])
-            painter.start(part, outer)
         sums = blend.add(window, logits)
         painter.block(
             (d, h, w), _watched(sums, (d, h, w), part, painter.channels, doubt) if doubt and doubt.of_logits else sums
@@ -121,7 +116,6 @@ def _paint_strip(
         if features:
             yield start, features
         del logits, features  # not to be held while the next window runs
-    painter.finish()
 
 
 def _outputs(
@@ -151,7 +145,7 @@ def _outputs(
             logits = inferer.mirrored(windows, logits, lambda x: {0: segmenter.decode(segmenter.encode(x))})
             new = [i for i, start in enumerate(running) if start not in doubt.compared] if doubt else []
             if doubt and "disagreement" in doubt.wanted and new:
-                doubt.compared.update(running)  # a window on the border of two strips runs twice and counts once
+                doubt.compared.update(running)  # a window on the border of two parts runs twice and counts once
                 doubt.compare(plain[0][new], logits[0][new])
             made = iter([(logits[0][i], [features[stage][i] for stage in stages]) for i in range(len(running))])
             del windows, features, logits, plain
@@ -179,12 +173,10 @@ def _watched(sums: Sums, box: Box, part: Box, channels: int, doubt: Confidence) 
     yield from ((place, held[place]) for place in places)
 
 
-def _part(sweep: Sweep, plan: Plan, strip: tuple[int, int], rows: slice) -> Box:
-    """What becomes whole with a row of windows: these rows of the strip, on the scan without its padding."""
-    part = [slice(0, size) for size in sweep.tiling.shape]
-    across, before = plan.order[1], sweep.tiling.pads[plan.order[1]][0]
-    part[plan.order[0]], part[across] = rows, slice(strip[0] - before, strip[1] - before)
+def _part(sweep: Sweep, spans: Spans) -> Box:
+    """A part on the scan without its padding."""
     d, h, w = (
-        slice(max(axis.start, 0), min(axis.stop, size)) for axis, size in zip(part, sweep.tiling.shape, strict=True)
+        slice(max(first - before, 0), min(last - before, size))
+        for (first, last), (before, _), size in zip(spans, sweep.tiling.pads, sweep.tiling.shape, strict=True)
     )
     return d, h, w

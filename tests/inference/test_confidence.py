@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -107,9 +107,9 @@ def test_air_that_is_left_out_and_strips_do_not_break_the_doubt() -> None:
         painter = Painter(image.shape[1:], np.eye(4), image.shape[1:], np.eye(4), Largest(2))
         tiling = Tiling.plan(image.shape[1:], (16, 16, 16), 0.5)
         plan = make_plan(tiling, 2, 1, 1, 0, float("inf"), exact=True)
-        cuts = [0, 16, 24, 40] if strips == 3 else [0, 40]
-        order = (0, 2, 1)
-        plan = replace(plan, order=order, strips=tuple(pairwise(cuts)))
+        cuts = ([0, 24, 64], [0, 16, 24, 40]) if strips == 3 else ([0, 64], [0, 40])
+        parts = tuple((first, (0, 16), last) for first, last in product(*map(pairwise, cuts)))
+        plan = replace(plan, order=(1, 2, 0), parts=parts)
         with torch.inference_mode():
             view = View(outputs=("entropy", "disagreement"))
             found = paint_volume(image, network, inferer, painter, plan, view=view)

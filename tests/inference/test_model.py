@@ -77,6 +77,12 @@ def test_a_package_predicts_what_its_network_does(tmp_path: Path) -> None:
         ({"window": {"roi_size": [8, 8, 8], "overlap": 2}}, "overlap"),
         ({"window": {"roi_size": [8, 8, 8], "wings": 2}}, "no argument 'wings'"),
         ({"window": {}}, "roi_size"),
+        (
+            {"window": {"roi_size": [8, 9, 8]}},
+            r"windows of \[8, 9, 8\] voxels are not divisible by the network's \(4, 4, 4\)",
+        ),
+        ({"window": {"roi_size": 9}}, "windows of 9 voxels are not divisible"),
+        ({"window": {"roi_size": [8, 8]}}, "2 values for 3 spatial axes"),
         ({"labels": LabelSet.from_names(["a"]).to_json()}, "has 3 outputs, its description says 1 and 2"),
         ({"labels": [{"name": "a"}]}, "cannot be built"),
         ({"channels": ["T1", "T2"]}, "takes 1 channels"),

@@ -14,8 +14,11 @@ from monai.data import MetaTensor
 
 from medswin.errors import ConfigError, InputError
 from medswin.inference import Predictor, WindowInferer
+from medswin.inference import predictor as predictor_module
 from medswin.inference.compute import check_fits, find_precision
 from medswin.inference.observe import observe
+from medswin.inference.plan import Plan
+from medswin.inference.volume import Found
 from medswin.io.scan import Scan
 from medswin.ood import Judge, View, row
 
@@ -222,8 +225,52 @@ def test_a_scan_that_memory_cannot_hold_is_refused_before_it_is_resampled() -> N
 def test_a_network_that_breaks_is_not_believed() -> None:
     model = threshold_model(spacing_mm=None)
     model.network.bias.data.fill_(float("nan"))
-    with pytest.raises(InputError, match="NaN or infinity"):
-        Predictor(model)(Scan.from_array(marker(), np.eye(4), case="nan"))
+    for precision, repair in (("bf16", "use --precision fp32"), ("fp32", "look at the scan's intensities")):
+        with pytest.raises(InputError, match=f"NaN or infinity.*{repair}"):
+            Predictor(model, precision=precision)(Scan.from_array(marker(), np.eye(4), case="nan"))
+
+
+def plan_of(predictor: Predictor, monkeypatch: pytest.MonkeyPatch, machine_gb: float) -> Plan:
+    """That of a scan which in one part takes more than the 6 GB that are usual."""
+    plans: list[Plan] = []
+
+    def paint(image, network, inferer, painter, plan, **_) -> Found:
+        plans.append(plan)
+        return Found(torch.zeros(1), 0.0)
+
+    monkeypatch.setattr(predictor_module, "machine_memory", lambda: round(machine_gb * 1e9))
+    monkeypatch.setattr(predictor_module, "paint_volume", paint)
+    predictor.held_bytes = round(6e9)
+    predictor.segment(predictor.prepare(Scan.from_array(np.random.rand(64, 64, 64), np.eye(4))))
+    return plans[0]
+
+
+def test_where_the_usual_memory_is_too_little_that_of_the_machine_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process holds 6 GB before: the plan of least work within four fifths of the machine's memory."""
+    predictor = Predictor(threshold_model(spacing_mm=None))
+    roomy = plan_of(predictor, monkeypatch, 32)
+    assert len(roomy.parts) == 1
+    tight = plan_of(predictor, monkeypatch, (roomy.bytes - 1) / 0.8e9)
+    assert len(tight.parts) > 1
+    assert tight.bytes < roomy.bytes
+    predictor.processes = 5
+    assert plan_of(predictor, monkeypatch, 32).bytes <= tight.bytes  # 5.1 GB for each: as little as can be
+    predictor.processes = 1
+    with pytest.raises(InputError, match=r"it takes about 6.2\d GB of memory, 6.00 GB are allowed"):
+        plan_of(predictor, monkeypatch, 6)
+    predictor.memory_limit_gb = 6.0  # said, it is kept
+    with pytest.raises(InputError, match=r"it takes about 6.2\d GB of memory, 6.00 GB are allowed"):
+        plan_of(predictor, monkeypatch, 32)
+
+
+def test_a_small_machine_gets_no_plan_for_6_gb(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(threshold_model(spacing_mm=None))
+    asked: list[float] = []
+    made = predictor_module.make_plan
+    monkeypatch.setattr(predictor_module, "make_plan", lambda *a, **k: asked.append(a[5]) or made(*a, **k))
+    monkeypatch.setattr(predictor_module, "machine_memory", lambda: round(4e9))
+    predictor(Scan.from_array(marker(), np.eye(4)))
+    assert asked == [pytest.approx(3.2e9)]
 
 
 @pytest.mark.parametrize(

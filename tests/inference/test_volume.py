@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 
 import numpy as np
 import pytest
@@ -63,6 +64,16 @@ def paint(image, inferer, shape_to, affine_to, plan=None, network=None, reading=
     return painter.labels, found
 
 
+def parts_of(tiling, order, middle, inner):
+    """All along the first axis of ``order``, in so many strips along each of the others."""
+    spans = []
+    for axis, count in zip(order, (1, middle, inner), strict=True):
+        starts = tiling.axes[axis]
+        borders = sorted({starts[len(starts) * i // count] for i in range(count)})
+        spans.append(list(itertools.pairwise([*borders, tiling.padded[axis]])))
+    return tuple(tuple(part[order.index(axis)] for axis in range(3)) for part in product(*spans))
+
+
 def check_same(labels, logits):
     """Equal, but where the two best logits are nearly so."""
     best = logits.topk(2, dim=0)
@@ -108,9 +119,9 @@ sizes = st.tuples(*[st.integers(3, 14)] * 3)
 @given(
     shape=sizes,
     roi=st.tuples(*[st.integers(2, 8)] * 3),
-    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.8]),
+    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.8, (0.25, 0.5, 0.0), (0.5, 0.8, 0.5)]),
     order=st.permutations(range(3)),
-    strips=st.integers(1, 4),
+    strips=st.tuples(st.integers(1, 4), st.integers(1, 3)),
     windows=st.integers(1, 5),
     scale=st.sampled_from([None, 0.6, 1.0, 1.7]),
     shift=st.floats(-3, 3),
@@ -126,9 +137,7 @@ def test_labels_are_those_of_the_plain_way(shape, roi, overlap, order, strips, w
         affine[:3, 3] += shift
         wanted = tuple(max(round(size / scale), 1) for size in shape)
     tiling = Tiling.plan(shape, roi, overlap)
-    starts, end = tiling.axes[order[1]], tiling.padded[order[1]]
-    edges = [*sorted({starts[len(starts) * i // strips] for i in range(strips)}), end]
-    plan = Plan(tuple(order), tuple(itertools.pairwise(edges)), windows, 0)
+    plan = Plan(tuple(order), parts_of(tiling, order, *strips), windows, 0)
     if regions:
         labels, _ = paint(image, inferer, wanted, affine, plan, reading=Painted(REGIONS), skip_air=False)
         inside = plain(image, roi, overlap, wanted, affine, [torch.zeros_like(image)])
@@ -150,8 +159,54 @@ def test_an_oblique_scan_is_labelled_slab_by_slab_too(monkeypatch) -> None:
     monkeypatch.setattr(resample, "CHUNK_VALUES", 2000)
     turned = AFFINE @ np.array([[0.9, 0.2, 0.1, 1.0], [-0.2, 0.95, 0.1, 1.0], [0.0, -0.1, 0.8, 1.0], [0, 0, 0, 1.0]])
     image = torch.rand(1, 12, 11, 10)
-    labels, _ = paint(image, WindowInferer((4, 6, 4)), (13, 12, 14), turned, skip_air=False)
-    check_same(labels, plain(image, (4, 6, 4), 0.5, (13, 12, 14), turned))
+    tiling = Tiling.plan((12, 11, 10), (4, 6, 4), 0.5)
+    for order in itertools.permutations(range(3)):
+        plan = Plan(order, parts_of(tiling, order, 2, 2), 2, 0)
+        labels, _ = paint(image, WindowInferer((4, 6, 4)), (13, 12, 14), turned, plan, skip_air=False)
+        check_same(labels, plain(image, (4, 6, 4), 0.5, (13, 12, 14), turned))
+
+
+def test_air_is_left_out_on_another_grid_and_the_body_is_not_touched() -> None:
+    """Blocks of air come before, between and behind those of two bodies; in parts the labels are the same."""
+    image = torch.zeros(1, 40, 32, 36)
+    image[:, 10:20, 6:16, 4:14] = 1 + torch.rand(1, 10, 10, 10)
+    image[:, 28:38, 20:30, 24:34] = 1 + torch.rand(1, 10, 10, 10)
+    finer, shape, inferer = AFFINE @ np.diag([0.8, 0.9, 1.3, 1.0]), (50, 36, 28), WindowInferer((8, 8, 8), 0.25)
+    tiling, found = Tiling.plan(image.shape[1:], (8, 8, 8), 0.25), []
+    expected, _ = paint(image, inferer, shape, finer, skip_air=False)
+    for strips in ((1, 1), (2, 1), (3, 2)):
+        labels, said = paint(image, inferer, shape, finer, Plan((2, 0, 1), parts_of(tiling, (2, 0, 1), *strips), 1, 0))
+        assert said.skipped > 0.3
+        for body_at in (np.s_[13:24, 7:17, 4:10], np.s_[36:47, 23:33, 19:26]):
+            assert np.array_equal(labels[body_at], expected[body_at])
+        found.append(labels)
+    assert all(np.array_equal(found[0], labels) for labels in found)
+
+
+@pytest.mark.parametrize(
+    ("shape", "roi", "overlap"),
+    [
+        ((512, 512, 600), 96, 0.25),
+        ((512, 512, 600), 96, 0.5),
+        ((341, 341, 600), 96, 0.5),
+        ((256, 256, 300), 96, 0.5),
+        ((512, 512, 600), 128, 0.25),
+    ],
+)
+def test_a_large_scan_of_105_classes_fits_where_it_is_resampled_too(shape, roi, overlap) -> None:
+    """512 x 512 x 600 voxels within 6 GB, of which 0.62 GB and the scan are held; in less where less is allowed."""
+    tiling = Tiling.plan(shape, roi, overlap)
+    held = round(0.62e9) + 4 * prod(tiling.padded) + 512 * 512 * 600
+    assert make_plan(tiling, 105, 12, 1, held, 6e9, exact=False).bytes <= 6e9
+    roomy, least = (make_plan(tiling, 105, 12, 1, held, limit, exact=False) for limit in (1e12, 0))
+    assert len(roomy.parts) == 1
+    assert least.bytes < 0.8 * roomy.bytes
+
+
+def test_windows_of_128_voxels_fit_at_half_an_overlap() -> None:
+    tiling = Tiling.plan((512, 512, 600), 128, 0.5)
+    held = round(0.62e9) + 5 * prod(tiling.padded)
+    assert make_plan(tiling, 105, 12, 1, held, 6e9, exact=True).bytes <= 6e9
 
 
 def test_air_is_left_out_and_the_body_is_not_touched() -> None:
@@ -198,14 +253,17 @@ def test_lungs_are_body_though_they_are_dark() -> None:
 def test_less_memory_takes_strips_and_single_windows() -> None:
     tiling = Tiling.plan((400, 300, 600), 96, 0.5)
     roomy, tight = (make_plan(tiling, 105, 12, 4, 10**9, limit, exact=True) for limit in (64e9, 5e9))
-    assert len(roomy.strips) == 1
+    assert len(roomy.parts) == 1
     assert roomy.windows == 4
     assert roomy.order[0] == 2  # the cross-section of the longest axis is the smallest
-    assert len(tight.strips) > 1
+    assert len(tight.parts) > 1
     assert tight.windows == 1
     assert tight.bytes <= 5e9 < roomy.bytes
-    assert tight.strips[0][0] == 0
-    assert [stop for _, stop in tight.strips[:-1]] == [first for first, _ in tight.strips[1:]]
+    covered = np.zeros((400, 300, 600), dtype=np.uint8)
+    for part in tight.parts:
+        assert part[tight.order[0]] == (0, tiling.padded[tight.order[0]])
+        covered[tuple(slice(*span) for span in part)] += 1
+    assert (covered == 1).all()
 
 
 def test_nan_in_the_logits_is_noticed() -> None:
@@ -241,7 +299,7 @@ def test_a_small_bright_part_does_not_make_tissue_air() -> None:
 def test_a_blend_hands_out_each_voxel_once_and_whole() -> None:
     """A line of five in windows of three, two apart: two voxels, then the rest; weights 1 2 1."""
     weights = torch.tensor([1.0, 2.0, 1.0]).view(1, 1, 3)
-    blend = Blend([[0], [0], [0, 2]], weights, 1, (0, 1, 2), strip=(0, weights.shape[1]))
+    blend = Blend([[0], [0], [0, 2]], weights, 1, (0, 1, 2), wanted=((0, 1), (0, 1), (0, 5)))
     found = []
     for window in blend.windows():
         for channels, values in blend.add(window, torch.full((1, 1, 1, 3), 3.0)):
@@ -269,7 +327,7 @@ tiling = inferer.sweep(image[None]).tiling
 def plan(limit):
     return make_plan(tiling, 60, 12, 1, resident_bytes(), limit, exact=finer == 1)
 chosen, limit = plan(1e12), 1e12
-while len(chosen.strips) < strips:
+while len(chosen.parts) < strips:
     limit = chosen.bytes - 1
     chosen = plan(limit)
 with torch.inference_mode():
@@ -316,6 +374,7 @@ def test_the_estimate_holds_where_sums_and_slabs_are_most_of_it(finer: float) ->
 def test_a_blend_holds_what_was_estimated() -> None:
     starts, weights = [[0, 4, 7], [0, 4, 8, 9], [0, 5]], torch.ones(8, 8, 8)
     for order in itertools.permutations(range(3)):
-        for strip in ((0, 8), (4, 9), (0, 17)):
-            blend = Blend(starts, weights, 5, order, strip)
-            assert sum(kept.nbytes for kept in blend.kept) == kept_bytes(starts, (8, 8, 8), order, strip, 5)
+        for wanted in (((0, 15), (0, 8), (0, 13)), ((0, 15), (4, 9), (2, 13))):
+            blend = Blend(starts, weights, 5, order, wanted)
+            sizes = [last - first for first, last in wanted]
+            assert sum(kept.nbytes for kept in blend.kept) == kept_bytes(starts, (8, 8, 8), order, sizes, 5)
