@@ -15,7 +15,7 @@ from medswin.config import parts
 from medswin.config.init import check_start, start_from
 from medswin.config.reviewed import add_reviewed, hashes, read_reviewed
 from medswin.config.schema import Config
-from medswin.errors import ConfigError, MedswinError
+from medswin.errors import ConfigError, MedswinError, TrainingError
 from medswin.inference.observe import observe
 from medswin.io import Dataset, people, read_dataset, read_json, write_json
 from medswin.labels import LabelSet
@@ -27,7 +27,7 @@ from medswin.training.callback import RunFiles
 from medswin.training.data import PreparedCase, TrainingData, prepare
 from medswin.training.fingerprint import fingerprint
 from medswin.training.finish import finish
-from medswin.training.fit import fit
+from medswin.training.fit import fit, refuse_second
 from medswin.training.split import PARTS, Split, keep_split
 from medswin.training.validation import Validation
 
@@ -166,7 +166,13 @@ def _settings(config: Config) -> dict[str, Any]:
 def keep_settings(
     settings: Mapping[str, Any], path: Path, may_change: tuple[str, ...], *, resume: bool, started: bool
 ) -> None:
-    """Write the settings into the run's folder; a run is resumed with the settings that it was started with."""
+    """Write the settings into the run's folder; a run is resumed with the settings that it was started with.
+
+    Raises:
+        ConfigError: for other settings, or a run that was started and is not to be resumed: nothing is written then.
+    """
+    if started and not resume:
+        refuse_second(path.parent)
     if resume and path.exists():
         old, new = flatten(read_json(path)), flatten(settings)
         changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
@@ -177,7 +183,7 @@ def keep_settings(
                 where=path,
                 repair="resume with the settings of the run, or start another with -o",
             )
-    elif not (path.exists() and started):
+    else:
         write_json(path, settings)
 
 
@@ -216,6 +222,8 @@ def _prepare(
     for case in progress_bar(progress, "preparing")([case for case in dataset.cases if case.id in split.people]):
         try:
             done[case.id] = prepare(case, config.preprocessing, channels, classes, files.cache)
+        except TrainingError:  # of the cache, not of the case
+            raise
         except MedswinError as error:
             failed.append(str(error))
     if failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +17,12 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from medswin.errors import InputError
+from medswin.errors import InputError, TrainingError
 from medswin.io import Case, read_labels, read_nifti, replacing
 from medswin.io.dicom import Series, read_series
 from medswin.io.scan import Scan
@@ -49,13 +50,27 @@ class PreparedCase:
     intensities: NDArray[np.float64]
 
     def load(self) -> tuple[MetaTensor, MetaTensor]:
-        """Image float32 and label map uint8, both MetaTensor with the grid's affine."""
-        with safe_open(self.path, framework="pt") as file:
+        """Image float32 and label map uint8, both MetaTensor with the grid's affine.
+
+        Raises:
+            TrainingError: where the file is damaged.
+        """
+        with opened(self.path) as file:
             affine = file.get_tensor("affine")
             return (
                 MetaTensor(file.get_tensor("image"), affine=affine),
                 MetaTensor(file.get_tensor("label"), affine=affine),
             )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A safetensors file of a run's cache, to read from; raises TrainingError where it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise TrainingError("it is damaged", where=path, repair="delete it; it is made again") from error
 
 
 def read_case(case: Case | Series, channels: int | None = None) -> Scan:
@@ -97,6 +112,7 @@ def prepare(case: Case, preprocessing: Preprocessing, channels: int, classes: in
 
     Raises:
         InputError: for a missing or damaged file, or a label that does not match its image in grid or values.
+        TrainingError: for a damaged file in ``cache``.
     """
     if case.label is None:
         raise InputError("the case has no label", where=case.id, repair="add its label, or remove the case")
@@ -115,7 +131,7 @@ def prepare(case: Case, preprocessing: Preprocessing, channels: int, classes: in
         about = {"fov_mm": scan.fov_mm, "spacing_mm": scan.spacing_mm, "intensities": raw.tolist()}
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata={"about": json.dumps(about)})
-    with safe_open(path, framework="pt") as file:
+    with opened(path) as file:
         about = json.loads(file.metadata()["about"])
     return PreparedCase(
         case.id, path, {key: tuple(about[key]) for key in ("fov_mm", "spacing_mm")}, np.array(about["intensities"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import NoReturn
+from zipfile import is_zipfile
 
 import lightning as L
 import torch
@@ -50,9 +52,7 @@ def fit(
         TrainingError: if the loss stops being finite.
     """
     if (files.checkpoint.exists() or files.chosen.exists()) and not resume:
-        raise ConfigError(
-            "a run is in this folder already", where=files.folder, repair="add --resume, or use another folder -o"
-        )
+        refuse_second(files.folder)
     if not files.chosen.exists():
         trainer = trainer_for(recipe, Keeper(recipe, validation, files, tracker), files.folder, progress=progress)
         module = SegmentationModule(network, loss, recipe)
@@ -65,13 +65,20 @@ def fit(
     return True
 
 
+def refuse_second(folder: Path) -> NoReturn:
+    """Raise ConfigError for a folder that holds a run which is not to be resumed."""
+    raise ConfigError("a run is in this folder already", where=folder, repair="add --resume, or use another folder -o")
+
+
 def run_trainer(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule, checkpoint: Path) -> None:
     """Train, from a checkpoint where there is one.
 
     Raises:
-        ConfigError: if it was made for another network.
+        ConfigError: if it is damaged, or was made for another network.
     """
     start = checkpoint if checkpoint.exists() else None
+    if start is not None and not is_zipfile(start):
+        raise ConfigError("it is damaged", where=start, repair="start anew in another folder -o, or delete it")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers does not apply here
         try:

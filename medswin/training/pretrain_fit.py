@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 import torch
 
-from medswin.errors import ConfigError
 from medswin.figures import reconstruction, save_png
 from medswin.io import replacing
 from medswin.networks.contract import Encoder
@@ -18,7 +17,7 @@ from medswin.networks.weights.encoder_file import save_encoder
 from medswin.pretraining import MultiTask, TaskOutput
 from medswin.pretraining.collapse import CollapseWatch
 from medswin.tracking import Tracker
-from medswin.training.fit import run_trainer, trainer_for
+from medswin.training.fit import refuse_second, run_trainer, trainer_for
 from medswin.training.pretrain_module import PretrainModule
 from medswin.training.recipe import PretrainRecipe
 from medswin.training.unlabelled import UnlabelledData, UnlabelledPatches
@@ -160,9 +159,7 @@ def pretrain(
         TrainingError: if the loss stops being finite.
     """
     if (files.checkpoint.exists() or files.encoder.exists()) and not resume:
-        raise ConfigError(
-            "a run is in this folder already", where=files.folder, repair="add --resume, or use another folder -o"
-        )
+        refuse_second(files.folder)
     if files.encoder.exists():
         return True
     keeper = PretrainKeeper(recipe, files, tracker, data.patches, warn)

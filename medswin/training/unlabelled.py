@@ -11,14 +11,13 @@ import lightning as L
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from medswin.io import Case, replacing
 from medswin.io.dicom import Series
 from medswin.io.files import read_bytes, sha256
-from medswin.training.data import FromStep, order, read_case, seed_of
+from medswin.training.data import FromStep, opened, order, read_case, seed_of
 from medswin.training.recipe import PretrainRecipe
 from medswin.transforms import Preprocessing, Turns
 from medswin.transforms.foreground import body_box
@@ -51,8 +50,8 @@ def prepare_unlabelled(
 
 
 def channels_of(path: Path) -> int:
-    """Channels of a prepared scan."""
-    with safe_open(path, framework="pt") as file:
+    """Channels of a prepared scan; raises TrainingError where its file is damaged."""
+    with opened(path) as file:
         return int(file.get_slice("image").get_shape()[0])
 
 
@@ -69,7 +68,7 @@ def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int], spacing_mm: 
     """
     spacings, shapes = [] if spacing_mm is None else [spacing_mm], []
     for path in scans:
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             spacings.append(json.loads(file.metadata()["spacing_mm"]))
             shapes.append(file.get_slice("image").get_shape()[1:])
     return Turns.fitting(patch_size, spacings, shapes)
@@ -93,11 +92,17 @@ class UnlabelledPatches(Dataset[dict[str, Any]]):
         sample: Any = self.views({"image": _load(image), "other": _load(other)})
         wanted = self.keys | {"image"}
         made: dict[str, Any] = {name: torch.as_tensor(sample[name]).clone() for name in sorted(wanted)}
-        return {**made, "case": image.stem.rsplit("-", 1)[0]}
+        return {**made, "case": _case(image)}
+
+
+def _case(path: Path) -> str:
+    """The name of the case that a prepared scan is of."""
+    return path.stem.rsplit("-", 1)[0]
 
 
 def _load(path: Path) -> MetaTensor:
-    return MetaTensor(load_file(path)["image"])
+    with opened(path) as file:
+        return MetaTensor(file.get_tensor("image"))
 
 
 class UnlabelledData(L.LightningDataModule):

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from medswin.config import PretrainConfig, load, load_as, parts, pretrain, train
 from medswin.config.init import start_from
 from medswin.config.pretrain import _network, _tasks, check_pretraining
-from medswin.errors import ConfigError, WeightsError
+from medswin.errors import ConfigError, TrainingError, WeightsError
 from medswin.io import read_json
 from medswin.labels import LabelSet
 from medswin.networks import NETWORKS
@@ -205,6 +205,46 @@ def test_a_run_is_resumed_on_its_own_scans(settings, blobs, tmp_path):
     (scans / "blob_002.nii.gz").unlink()
     with pytest.raises(ConfigError, match=r"started on other scans: 1 differ, for example blob_002"):
         run(settings, tmp_path / "out", data=scans, resume=True)
+
+
+def test_a_second_start_leaves_a_run_and_its_record_as_they_were(settings, blobs, tmp_path):
+    scans, out, steps = tmp_path / "scans", tmp_path / "out", ("tracking.uri=null", "training.max_steps=1")
+    scans.mkdir()
+    for path in sorted((blobs / "imagesTr").iterdir())[:2]:
+        shutil.copy(path, scans)
+    run(settings, out, *steps, data=scans)
+
+    def state():
+        client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        found = client.search_runs([client.get_experiment_by_name("medswin").experiment_id])
+        files = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+        return [run.info.status for run in found], files
+
+    before = state()
+    assert before[0] == ["FINISHED"]
+    said = []
+    with pytest.raises(ConfigError, match="a run is in this folder already"):
+        run(settings, out, *steps, report=said.append)
+    assert said == []
+    assert state() == before
+    run(settings, out, *steps, data=scans, resume=True)
+
+
+def test_what_is_damaged_in_a_run_is_named_with_what_to_do(settings, tmp_path):
+    run(settings, tmp_path, "training.stop_at_step=1")
+    checkpoint, scan = tmp_path / "last.ckpt", sorted((tmp_path / "cache").iterdir())[3]
+    whole = checkpoint.read_bytes()
+    for content in (whole[: len(whole) // 2], b""):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"last\.ckpt: it is damaged\. Repair: start anew in another folder"):
+            run(settings, tmp_path, resume=True)
+    checkpoint.write_bytes(whole)
+    content = scan.read_bytes()
+    scan.write_bytes(content[: len(content) // 2])
+    with pytest.raises(TrainingError, match=r"blob_004-.*: it is damaged\. Repair: delete it; it is made again$"):
+        run(settings, tmp_path, resume=True)
+    scan.unlink()
+    assert run(settings, tmp_path, resume=True).is_file()
 
 
 def test_a_folder_that_was_moved_holds_the_same_scans(finished, settings, blobs, tmp_path):

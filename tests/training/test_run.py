@@ -187,6 +187,9 @@ def test_mlflow_keeps_settings_curves_pictures_and_the_package(config_file, tmp_
     assert judged == {f"ood/{name}" for name in ("calibration_people", "false_alarm_rate", "limit", "middle", "far")}
     assert 1 <= found.data.metrics["ood/calibration_people"] < 8
     assert {item.path for item in client.list_artifacts(found.info.run_id)} >= {"config.json", "package", "validation"}
+    with pytest.raises(ConfigError, match="a run is in this folder already"):
+        run(config_file, tmp_path / "run", "tracking.uri=null", "training.max_steps=10")
+    assert client.get_run(found.info.run_id).info.status == "FINISHED"
 
 
 def test_patches_depend_on_their_number_alone():
