@@ -43,6 +43,12 @@ MAY_CHANGE = (
 )
 """What a resumed run may set anew: nothing that the weights depend on; the judge is fitted at the end."""
 
+TOLD = 5
+"""What failed that an error tells itself; of more it names a file."""
+
+FOR_A_VERDICT = 3
+"""Training people whom the detectors need, see `medswin.ood.scale.fit_scaled`."""
+
 
 def train(
     config: Config,
@@ -94,6 +100,7 @@ def train(
         dataset, split, left = add_reviewed(more, dataset, split, config.data.group)
         held = f"; {len(left)} left out, whose people validate, calibrate or test" if left else ""
         report(f"reviewed cases that teach too: {len(more) - len(left)}{held}")
+    _check_verdict(split)
     report(f"preparing {len(split.people)} cases of {dataset.name}")
     cases = _prepare(config, dataset, split, files, progress)
     prints = fingerprint([cases[c] for c in split.training], label_set.names)
@@ -211,6 +218,17 @@ def _split(config: Config, dataset: Dataset, files: RunFiles) -> Split:
     labelled = [case.id for case in dataset.cases if case.label is not None]
     data = config.data
     return keep_split(files.splits, people(labelled, data.group), data.validation, data.calibration, data.seed)
+
+
+def _check_verdict(split: Split) -> None:
+    """The OOD judge is fitted after the last step: what it will need is asked for before the first."""
+    taught = len({split.people[case] for case in split.training})
+    if split.calibration and taught < FOR_A_VERDICT:
+        raise ConfigError(
+            f"a verdict needs at least {FOR_A_VERDICT} people to train on, and {taught} are left",
+            where="data.calibration",
+            repair="set data.calibration=0 (no verdict) or give cases of more people, and delete splits.json",
+        )
 
 
 def _prepare(

@@ -55,12 +55,20 @@ def make_split(people: Mapping[str, str], validation: float, calibration: float,
         raise ConfigError(
             f"{len(names)} people cannot be split into shares {validation} for validation and {calibration} for "
             "calibration: at least one person must validate and one train",
-            repair="give more cases, or other shares in data.validation and data.calibration",
+            repair=_shares_for(len(names)),
         )
     order = np.random.default_rng(seed).permutation(names)
     part = dict.fromkeys(order[:held], "validation") | dict.fromkeys(order[held : held + calibrated], "calibration")
     cases = {name: tuple(c for c in sorted(people) if part.get(people[c], "training") == name) for name in PARTS}
     return Split(cases["training"], cases["validation"], cases["calibration"], dict(people))
+
+
+def _shares_for(people: int) -> str:
+    """Shares that so few people can be split into: from five on, three train, as a verdict needs."""
+    if people < 2:
+        return "give cases of more people"
+    validation, calibration = (0.2, "0.2") if people > 4 else (round(1 / people, 2), "0 (no verdict)")
+    return f"set data.validation={validation} and data.calibration={calibration}, or give cases of more people"
 
 
 def keep_split(path: Path, people: Mapping[str, str], validation: float, calibration: float, seed: int) -> Split:

@@ -106,6 +106,38 @@ def test_a_folder_with_a_run_is_not_overwritten(finished, config_file):
         run(config_file, finished[0])
 
 
+def test_too_few_people_for_a_verdict_are_refused_before_training(blobs, config_file, tmp_path):
+    """Three people of two cases each; then as many cases, each of a person of its own."""
+    data = shutil.copytree(blobs, tmp_path / "data")
+    about, said = json.loads((data / "dataset.json").read_text()), []
+
+    def start(cases, *overrides):
+        (data / "dataset.json").write_text(json.dumps({**about, "training": about["training"][:cases]}))
+        (tmp_path / "out" / "splits.json").unlink(missing_ok=True)
+        return run(config_file, tmp_path / "out", *overrides, "training.max_steps=1", data=data, report=said.append)
+
+    quarters = ("data.validation=0.25", "data.calibration=0.25")
+    for cases, *overrides in (
+        (6, *quarters),
+        (5, "data.group={by: case}", "data.validation=0.2", "data.calibration=0.3"),
+    ):
+        with pytest.raises(ConfigError, match=r"^data\.calibration: .* set data\.calibration=0 \(no verdict\)"):
+            start(cases, *overrides)
+        assert said == []
+    assert read_package(start(6, *quarters, "data.calibration=0")).ood_json is None
+
+
+def test_a_damaged_case_of_the_cache_is_named_and_made_again(config_file, tmp_path):
+    assert run(config_file, tmp_path, "training.stop_at_step=1") is None
+    case = sorted((tmp_path / "cache").iterdir())[4]
+    content = case.read_bytes()
+    case.write_bytes(content[: len(content) // 2])
+    with pytest.raises(TrainingError, match=r"blob_005-.*: it is damaged\. Repair: delete it; it is made again$"):
+        run(config_file, tmp_path, resume=True)
+    case.unlink()
+    assert run(config_file, tmp_path, "training.stop_at_step=2", resume=True) is None
+
+
 def test_a_budget_of_minutes_ends_in_a_package(config_file, tmp_path):
     folder = run(config_file, tmp_path, "training.max_steps=100000", "training.max_minutes=0.02")
     assert read_package(folder).model["name"] == "blobs"

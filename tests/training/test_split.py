@@ -1,5 +1,7 @@
 """Splits: nobody on two sides, and the same split when asked again."""
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -39,3 +41,19 @@ def test_the_written_split_is_kept_and_guarded(tmp_path):
 def test_too_few_people_are_refused():
     with pytest.raises(ConfigError, match="2 people cannot be split"):
         make_split({"a": "1", "b": "2"}, 0.5, 0.5, seed=0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8, 13, 101])
+def test_the_shares_that_a_refusal_names_work(count):
+    people = {str(i): str(i) for i in range(count)}
+    with pytest.raises(ConfigError) as caught:
+        make_split(people, 0.9, 0.9, seed=0)
+    shares = [float(share) for share in re.findall(r"data\.\w+=([\d.]+)", caught.value.repair)]
+    split = make_split(people, *shares, seed=0)
+    assert len(split.training) >= (3 if split.calibration else 1)
+    assert bool(split.calibration) == (count > 4)
+
+
+def test_one_person_cannot_be_split_at_all():
+    with pytest.raises(ConfigError, match=r"Repair: give cases of more people$"):
+        make_split({"a": "1", "b": "1"}, 0.5, 0.5, seed=0)
