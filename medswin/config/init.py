@@ -10,7 +10,7 @@ from torch import Tensor
 
 import medswin.networks
 from medswin.errors import ConfigError
-from medswin.io import read_package
+from medswin.io import list_zoo, read_package
 from medswin.io.package import Package
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
@@ -28,6 +28,22 @@ def check_start(init: str | None, channels: str | None, freeze_steps: int) -> No
         raise ConfigError("a run from fresh weights has nothing to adapt or to keep", where=where, repair="add --init")
     if init is not None and Path(init).suffix in FILES and not Path(init).is_file():
         raise ConfigError("no such file", where=f"--init {init}", repair="check the path")
+    if init is not None and init not in list_zoo():
+        _check_no_run(Path(init))
+
+
+def _check_no_run(init: Path) -> None:
+    """A run's folder, or its checkpoint, would be read as a damaged package."""
+    run = init.parent if init.suffix == ".ckpt" else init
+    ends = [path for path in (run / "pretrained.safetensors", run / "package") if path.exists()]
+    is_folder = (ends or (run / "last.ckpt").exists()) and not (run / "model.json").exists()
+    if run != init or is_folder:
+        unfinished = "let that run end, and name its pretrained.safetensors or package"
+        raise ConfigError(
+            "it is a run, of which others start from the end alone",
+            where=f"--init {init}",
+            repair=f"add --init {ends[0]}" if ends else unfinished,
+        )
 
 
 def start_from(

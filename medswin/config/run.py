@@ -185,10 +185,13 @@ def keep_settings(
         changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         changed = [key for key in changed if not key.startswith(may_change)]
         if changed:
+            lacking = [key for key in changed if key in ("init", "init_channels") and new.get(key) is None]
+            options = " ".join(f"--{key.replace('_', '-')} {old[key]}" for key in lacking)
+            again = f"add {options}" if lacking == changed else "resume with the settings of the run"
             raise ConfigError(
                 f"the run was started with other settings: {', '.join(changed[:5])}",
                 where=path,
-                repair="resume with the settings of the run, or start another with -o",
+                repair=f"{again}, or start another with -o",
             )
     else:
         write_json(path, settings)

@@ -436,6 +436,26 @@ def test_fine_tuning_starts_from_the_encoder_and_tells_so(finished, config_file,
     assert read_json(tmp_path / "config.json")["init"] == str(finished)
 
 
+def test_a_run_is_no_start_but_its_encoder_is(finished, settings, config_file, tmp_path):
+    config, said = load(config_file), []
+    for init in (finished.parent, finished.parent / "last.ckpt"):
+        with pytest.raises(ConfigError) as caught:
+            train(config, out=tmp_path / "out", init=str(init), progress=False, report=said.append)
+        assert caught.value.repair == f"add --init {finished}"
+    assert run(settings, tmp_path / "stopped", "training.stop_at_step=1") is None
+    with pytest.raises(ConfigError, match=r"let that run end, and name its pretrained\.safetensors"):
+        train(config, out=tmp_path / "out", init=str(tmp_path / "stopped"), progress=False, report=said.append)
+    assert said == []
+
+
+def test_a_tuning_that_is_resumed_without_its_start_says_what_to_add(finished, config_file, tmp_path):
+    config = load(config_file, ["training.stop_at_step=1"])
+    train(config, out=tmp_path, init=str(finished), progress=False)
+    with pytest.raises(ConfigError) as caught:
+        train(config, out=tmp_path, resume=True, progress=False)
+    assert caught.value.repair.startswith(f"add --init {finished}, or")
+
+
 def test_another_encoder_is_refused_and_other_channels_are_adapted_on_request(finished, config_file):
     params = {k: v for k, v in load(config_file).network.items() if k != "name"}
     labels = LabelSet.from_names(["blob"])
