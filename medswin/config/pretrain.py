@@ -12,7 +12,7 @@ import torch
 import medswin
 import medswin.pretraining
 from medswin.config.parts import build, naming
-from medswin.config.run import keep_settings, progress_bar
+from medswin.config.run import keep_settings, progress_bar, told
 from medswin.config.schema import PretrainConfig
 from medswin.errors import ConfigError, MedswinError
 from medswin.io import read_json, read_unlabelled, write_json
@@ -196,7 +196,7 @@ def _prepare(
             done.append(path)
     if failed or channels is None:
         raise ConfigError(
-            f"{len(failed)} scan(s) cannot be used: " + " | ".join(failed[:5]),
+            f"{len(failed)} scan(s) cannot be used: {told(failed, files.folder)}",
             repair="repair these scans or take them out of the folder"
             + (f"; {files.folder / SOURCES} says which files a series is" if isinstance(cases[0], Series) else ""),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from medswin.config.schema import Config
 from medswin.errors import ConfigError, MedswinError, TrainingError
 from medswin.inference.observe import observe
 from medswin.io import Dataset, people, read_dataset, read_json, write_json
+from medswin.io.private import private_folder
 from medswin.labels import LabelSet
 from medswin.networks import Segmenter
 from medswin.networks.outputs import Reading, reading
@@ -249,11 +250,20 @@ def _prepare(
             failed.append(str(error))
     if failed:
         raise ConfigError(
-            f"{len(failed)} case(s) cannot be used: " + " | ".join(failed[:5]),
+            f"{len(failed)} case(s) cannot be used: {told(failed, files.folder)}",
             where=dataset.name,
             repair="repair these cases or take them out of the data set, and delete splits.json",
         )
     return done
+
+
+def told(failed: Sequence[str], folder: Path) -> str:
+    """What failed, for an error: all where they are few, else the first, and the file of the run that has all."""
+    if len(failed) <= TOLD:
+        return " | ".join(failed)
+    path = private_folder(folder) / "unusable.json"  # places of files may name a patient
+    write_json(path, {"unusable": failed})
+    return f"{' | '.join(failed[:TOLD])} | and {len(failed) - TOLD} more, all in {path}"
 
 
 def progress_bar(shown: bool, words: str) -> Callable[[list[Any]], Any]:

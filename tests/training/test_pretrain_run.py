@@ -397,6 +397,18 @@ def test_bad_scans_are_all_named_before_anything_is_trained(settings, tmp_path):
     assert not (tmp_path / "out" / "last.ckpt").exists()
 
 
+def test_many_bad_scans_are_all_in_a_file_that_the_error_names(settings, tmp_path):
+    for name in "abcdefg":
+        (tmp_path / f"{name}.nii.gz").write_text("this is no image")
+    with pytest.raises(ConfigError, match=r"7 scan\(s\) .*e\.nii\.gz.*and 2 more, all in .*unusable\.json") as caught:
+        run(settings, tmp_path / "out", data=tmp_path)
+    path = tmp_path / "out" / ".private" / "unusable.json"
+    assert str(path) in str(caught.value)
+    assert [f"{name}.nii.gz" in line for name, line in zip("abcdefg", read_json(path)["unusable"], strict=True)] == [
+        True
+    ] * 7
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
