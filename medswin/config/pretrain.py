@@ -77,13 +77,16 @@ def pretrain(
     cases = _cases(config, data, files.folder, report)
     report(f"preparing {len(cases)} scans")
     scans, channels = _prepare(config, cases, files, progress)
-    _keep_scans(files.scans, scans, started=started and resume)
-    turns = fitting_turns(scans, config.training.patch_size, config.preprocessing.spacing_mm)
+    _keep_scans(files.scans, scans, started=started)
+    turns, in_the_way = fitting_turns(scans, config.training.patch_size, config.preprocessing.spacing_mm)
     L.seed_everything(config.training.seed, verbose=False)
     encoder = _network(config, channels).encoder
     tasks = _tasks(config, encoder)
     if "turn1" in tasks.needs:
-        report(f"turning in the plane of axes {turns.plane}{', by half turns only' if turns.halves else ''}")
+        halves = f", by half turns only; in the way: {in_the_way}" if turns.halves else ""
+        report(f"turning in the plane of axes {turns.plane}{halves}")
+    for words in _too_few(config, len(scans), tasks):
+        report(words)
     patches = UnlabelledPatches(scans, _views(config, turns), tasks.needs, config.training.seed)
     tracker = open_run(config.tracking.uri, config.tracking.experiment, config.name, files.folder)
     status = "FAILED"
@@ -103,6 +106,19 @@ def pretrain(
     finally:
         tracker.close(status)
     return files.encoder
+
+
+def _too_few(config: PretrainConfig, scans: int, tasks: MultiTask) -> list[str]:
+    """What so few scans do to what is learned, for the user."""
+    samples, said = config.training.batch_size * config.training.accumulate, []
+    if tasks.joint and scans < samples:
+        said.append(
+            f"{scans} scan(s): {', '.join(tasks.joint)} compares the {samples} samples of a step, some of which are of "
+            "one scan then; give more scans, or make the batch smaller"
+        )
+    if scans == 1 and {"view1", "view2"} & tasks.needs and config.views.get("filler") != 0:
+        said.append("1 scan: what fills parts of its views is of itself, not of another; give more, or views.filler=0")
+    return said
 
 
 def _about(config: PretrainConfig, channels: int, scans: int) -> dict[str, Any]:

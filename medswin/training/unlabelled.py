@@ -21,6 +21,7 @@ from medswin.training.data import FromStep, opened, order, read_case, seed_of
 from medswin.training.recipe import PretrainRecipe
 from medswin.transforms import Preprocessing, Turns
 from medswin.transforms.foreground import body_box
+from medswin.transforms.views import PLANES, fair_in
 
 CACHE_VERSION = 2
 
@@ -55,7 +56,9 @@ def channels_of(path: Path) -> int:
         return int(file.get_slice("image").get_shape()[0])
 
 
-def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int], spacing_mm: Sequence[float] | None) -> Turns:
+def fitting_turns(
+    scans: Sequence[Path], patch_size: Sequence[int], spacing_mm: Sequence[float] | None
+) -> tuple[Turns, str]:
     """How patches of prepared scans may be turned, see `Turns.fitting`.
 
     Voxels must be square twice: as the scans came, since a resampled axis is blurred, and as they were prepared, since
@@ -65,13 +68,38 @@ def fitting_turns(scans: Sequence[Path], patch_size: Sequence[int], spacing_mm: 
         scans: prepared.
         patch_size: voxels per axis.
         spacing_mm: that they were resampled to; None where they were not.
+
+    Returns:
+        The turns, and what is in the way of quarter turns, which one scan among many may be; empty for nothing.
+
+    Raises:
+        TrainingError: for a damaged file.
     """
-    spacings, shapes = [] if spacing_mm is None else [spacing_mm], []
+    grid, spacings, shapes = [] if spacing_mm is None else [spacing_mm], [], []
     for path in scans:
         with opened(path) as file:
             spacings.append(json.loads(file.metadata()["spacing_mm"]))
             shapes.append(file.get_slice("image").get_shape()[1:])
-    return Turns.fitting(patch_size, spacings, shapes)
+    turns = Turns.fitting(patch_size, [*grid, *spacings], shapes)
+    rows = list(zip(map(_case, scans), spacings, shapes, strict=True))
+    return turns, _in_the_way(patch_size, grid, rows) if turns.halves else ""
+
+
+def _in_the_way(
+    patch_size: Sequence[int], grid: Sequence[Sequence[float]], rows: Sequence[tuple[str, Any, Any]]
+) -> str:
+    """What rules out quarter turns, in the plane where the fewest scans do."""
+    planes = [plane for plane in PLANES if fair_in(plane, patch_size, grid, ())]
+    if not planes:
+        return "patches, or the voxels of spacing_mm, are square in no plane"
+    guilty = {
+        plane: [(name, mm) for name, mm, shape in rows if not fair_in(plane, patch_size, [mm], [shape])]
+        for plane in planes
+    }
+    plane, found = min(guilty.items(), key=lambda item: len(item[1]))
+    name, mm = found[0]
+    why = "smaller than the patch" if fair_in(plane, patch_size, [mm], ()) else "its voxels are not square"
+    return f"{len(found)} of {len(rows)} scans ({name}: {why})"
 
 
 class UnlabelledPatches(Dataset[dict[str, Any]]):

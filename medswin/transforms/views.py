@@ -35,6 +35,7 @@ from medswin.transforms.corrupt import Plane, RandCutoutd, RandMaskd, RandTurnd
 from medswin.transforms.pad import RandEdgePadd
 
 SAME = 0.05  # relative; sides and spacings that differ by less are equal to the eye of a network
+PLANES: tuple[Plane, ...] = ((1, 2), (0, 1), (0, 2))
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,21 @@ class Turns:
             spacings_mm: of all scans as they came, before they were resampled.
             shapes: voxels of all scans that patches are cut from.
         """
-        planes: tuple[Plane, ...] = ((1, 2), (0, 1), (0, 2))
-        for a, b in planes:
-            square = all(abs(s[a] / s[b] - 1) < SAME for s in spacings_mm)
-            whole = all(shape[axis] >= patch_size[axis] for shape in shapes for axis in (a, b))
-            if patch_size[a] == patch_size[b] and square and whole:
-                return cls((a, b))
-        return cls(halves=True)
+        fair = (plane for plane in PLANES if fair_in(plane, patch_size, spacings_mm, shapes))
+        return next((cls(plane) for plane in fair), cls(halves=True))
+
+
+def fair_in(
+    plane: Plane,
+    patch_size: Sequence[int],
+    spacings_mm: Sequence[Sequence[float]],
+    shapes: Sequence[Sequence[int]],
+) -> bool:
+    """Whether quarter turns in a plane are told by nothing but the picture, see `Turns.fitting`."""
+    a, b = plane
+    square = all(abs(s[a] / s[b] - 1) < SAME for s in spacings_mm)
+    whole = all(shape[axis] >= patch_size[axis] for shape in shapes for axis in plane)
+    return patch_size[a] == patch_size[b] and square and whole
 
 
 def two_views(

@@ -299,7 +299,11 @@ def test_scans_that_are_resampled_to_thick_slices_are_turned_within_a_slice(sett
         said = []
         out, grid = tmp_path / "out" / spacing, f"preprocessing={{spacing_mm: {spacing}}}"
         run(settings, out, grid, "training.max_steps=1", data=tmp_path, report=said.append)
-        assert said[1] == f"turning in the plane of axes {words}"
+        assert said[1].removesuffix(BRICKS) == f"turning in the plane of axes {words}"
+        assert said[1].endswith(BRICKS) == ("half" in words)
+
+
+BRICKS = "; in the way: patches, or the voxels of spacing_mm, are square in no plane"
 
 
 def test_a_long_patch_is_turned_and_filled_whatever_was_drawn(settings):
@@ -359,7 +363,42 @@ def test_a_plain_folder_of_scans_of_any_size_and_spacing(settings, tmp_path):
     said = []
     path = run(settings, tmp_path / "out", "training.max_steps=2", data=tmp_path, report=said.append)
     assert path.is_file()
-    assert said[1] == "turning in the plane of axes (1, 2), by half turns only"
+    assert said[1] == (
+        "turning in the plane of axes (1, 2), by half turns only; "
+        "in the way: 2 of 3 scans (scan_1: its voxels are not square)"
+    )
+
+
+def test_one_small_scan_that_rules_out_quarter_turns_is_named(settings, tmp_path):
+    for name, size in (("a", 16), ("b", 16), ("tiny", 8)):
+        image = np.random.default_rng(0).normal(50, 9, (size,) * 3).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    said, steps = [], "training.max_steps=1"
+    run(settings, tmp_path / "small", steps, data=tmp_path, report=said.append)
+    assert said[1].endswith("by half turns only; in the way: 1 of 3 scans (tiny: smaller than the patch)")
+    image = np.random.default_rng(0).normal(50, 9, (16, 16, 16)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(image, np.diag([1, 2, 3, 1])), tmp_path / "tiny.nii.gz")
+    said.clear()
+    run(settings, tmp_path / "bricks", steps, data=tmp_path, report=said.append)
+    assert said[1].endswith("in the way: 1 of 3 scans (tiny: its voxels are not square)")
+
+
+def test_scans_that_are_too_few_to_be_compared_or_to_fill_are_told(settings, blobs, tmp_path):
+    alone, pair, said = tmp_path / "alone", tmp_path / "pair", []
+    for folder, names in ((alone, ("1",)), (pair, ("1", "2"))):
+        folder.mkdir()
+        for name in names:
+            shutil.copy(blobs / "imagesTr" / f"blob_00{name}.nii.gz", folder)
+    run(settings, tmp_path / "a", "training.max_steps=1", data=alone, report=said.append)
+    assert said[2].startswith("1 scan(s): contrastive compares the 4 samples of a step")
+    assert said[3].startswith("1 scan: what fills parts of its views is of itself")
+    said.clear()
+    run(settings, tmp_path / "b", "training.max_steps=1", data=pair, report=said.append)
+    assert [line.split(":")[0] for line in said[2:]] == ["2 scan(s)"]
+    said.clear()
+    plain = ("weighting=fixed", "tasks=[{name: inpainting}]", "views={name: two_views, filler: 0}")
+    run(settings, tmp_path / "c", "training.max_steps=1", *plain, data=alone, report=said.append)
+    assert said == ["preparing 1 scans"]
 
 
 def test_dicom_series_are_named_by_a_key_that_only_the_owner_reads(settings, data_dir, tmp_path):
