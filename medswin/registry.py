@@ -72,18 +72,31 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         self._added.remove(name)
         del self._parts[name]
 
-    def check(self, name: str, params: Mapping[str, Any]) -> None:
-        """Raise ConfigError unless ``name`` is registered and its constructor takes exactly ``params``."""
+    def check(self, name: str, params: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> None:
+        """Raise ConfigError unless ``name`` is registered and its constructor takes exactly ``params`` and ``given``.
+
+        Args:
+            name: of the part.
+            params: what a user sets.
+            given: what the caller sets itself, and no user may.
+        """
+        given = given or {}
         signature = inspect.signature(self[name])
-        taken = [n for p in signature.parameters.values() for n in _names(p, self[name])]
+        taken = [n for p in signature.parameters.values() for n in _names(p, self[name]) if n not in given]
+        reserved = sorted(set(params) & set(given))
+        if reserved:
+            raise ConfigError(
+                f"{', '.join(map(repr, reserved))} of {self.kind} {name!r} is set by the run itself",
+                repair="take it out",
+            )
         unknown = sorted(set(params) - set(taken))
         if unknown:
             raise ConfigError(
                 f"{self.kind} {name!r} has no parameter {', '.join(map(repr, unknown))}",
-                repair=f"use some of: {', '.join(taken)}",
+                repair=f"use some of: {', '.join(taken)}" if taken else "it takes none",
             )
         try:
-            signature.bind(**params)
+            signature.bind(**params, **given)
         except TypeError as error:
             raise ConfigError(f"{self.kind} {name!r}: {error}", repair="add the missing parameter") from error
 

@@ -33,7 +33,7 @@ def _part(registry: Registry[Any], **given: Any) -> Any:
         params = dict(value)
         if "name" not in params:
             raise ValueError(f"name is missing; use one of: {', '.join(sorted(registry))}")
-        registry.check(params.pop("name"), {**params, **given})
+        registry.check(params.pop("name"), params, given)
         return value
 
     return Annotated[dict[str, Any], AfterValidator(check)]
@@ -215,7 +215,7 @@ def _check_task(value: dict[str, Any]) -> dict[str, Any]:
     weight = params.pop("weight", 1.0)
     if not isinstance(weight, int | float) or weight < 0:
         raise ValueError(f"weight must be a number of at least 0, got {weight!r}")
-    TASKS.check(params.pop("name"), {**params, "channels": (), "strides": ()})
+    TASKS.check(params.pop("name"), params, {"channels": (), "strides": ()})
     return value
 
 

@@ -56,6 +56,7 @@ class Schedule:
                 raise ConfigError(f"must be above 0, got {value}", where=f"training.{name}")
         if self.stop_at_step is not None:
             self._at_least_one("stop_at_step")
+        self._at_least_zero("workers")
         self._share("warmup")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"must be auto, fp32 or bf16, got {self.precision!r}", where="training.precision")
@@ -64,6 +65,10 @@ class Schedule:
         for name in names:
             if getattr(self, name) < 1:
                 raise ConfigError(f"must be at least 1, got {getattr(self, name)}", where=f"training.{name}")
+
+    def _at_least_zero(self, name: str) -> None:
+        if getattr(self, name) < 0:
+            raise ConfigError(f"must not be negative, got {getattr(self, name)}", where=f"training.{name}")
 
     def _share(self, name: str) -> None:
         if not 0 <= getattr(self, name) < 1:
@@ -105,8 +110,7 @@ class Recipe(Schedule):
         super().__post_init__()
         self._at_least_one("validate_every")
         self._share("ema_decay")
-        if self.freeze_steps < 0:
-            raise ConfigError(f"must not be negative, got {self.freeze_steps}", where="training.freeze_steps")
+        self._at_least_zero("freeze_steps")
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"must lie in (0, 1], got {self.layer_decay}", where="training.layer_decay")
 

@@ -112,13 +112,15 @@ def two_views(
             do, whose images lie in [0, 1].
 
     Raises:
-        ConfigError: for shares outside 0 to 1, or a unit that does not divide the patch.
+        ConfigError: for shares outside 0 to 1, a range that is none, or a unit that does not divide the patch.
     """
     for name, share in (("cutout", cutout), ("filler", filler), ("mask_ratio", mask_ratio)):
         if not 0 <= share <= 1:
             raise ConfigError(f"must lie in 0 to 1, got {share}", where=f"views.{name}")
     if compat not in (None, "tang"):
         raise ConfigError(f"must be tang or left out, got {compat!r}", where="views.compat")
+    if noise_range is not None and not (len(noise_range) == 2 and noise_range[0] < noise_range[1]):
+        raise ConfigError(f"must be two ascending numbers, got {noise_range}", where="views.noise_range")
     tang = compat == "tang"
     unit = _unit(patch_size, mask_unit)
     wanted = (0.0, 1.0) if tang else noise_range

@@ -44,6 +44,11 @@ def test_overrides_are_read_as_yaml_and_reach_their_place(write):
         ({"training": {"patch_size": [8, 8, 8], "max_steps": 0}}, r"training.max_steps: must be at least 1, got 0"),
         ({"network": {"name": "unet"}}, r"network: no network is registered as 'unet'.*swin_unetr"),
         ({"network": {"name": "swin_unetr", "width": 3}}, r"'swin_unetr' has no parameter 'width'"),
+        (
+            {"network": {"name": "swin_unetr", "in_channels": 3}},
+            r"'in_channels' of network 'swin_unetr' is set by the run",
+        ),
+        ({"augmentation": {"name": "mri", "patch_size": [8, 8, 8]}}, r"'patch_size' of .* is set by the run"),
         ({"network": {}}, r"network: name is missing; use one of"),
         ({"loss": {"name": "focal"}}, r"no loss is registered as 'focal'.*dice_ce"),
         ({"augmentation": {"name": "mri", "flip": 1}}, r"'mri' has no parameter 'flip'"),

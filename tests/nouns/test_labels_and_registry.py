@@ -71,6 +71,17 @@ def test_a_registry_builds_by_name_and_says_what_it_knows():
         parts.build("half")
 
 
+def test_what_the_caller_gives_is_neither_offered_nor_taken_from_a_user():
+    parts = Registry("part", {"half": half})
+    parts.check("half", {"twice": True}, {"value": 1.0})
+    with pytest.raises(ConfigError, match=r"has no parameter 'thrice'\. Repair: use some of: twice$"):
+        parts.check("half", {"thrice": True}, {"value": 1.0})
+    with pytest.raises(ConfigError, match=r"'value' of part 'half' is set by the run itself\. Repair: take it out"):
+        parts.check("half", {"value": 2.0}, {"value": 1.0})
+    with pytest.raises(ConfigError, match=r"Repair: it takes none"):
+        parts.check("half", {"thrice": True}, {"value": 1.0, "twice": True})
+
+
 @pytest.fixture(
     params=[NETWORKS, ENCODERS, DECODERS, LOSSES, DETECTORS, AUGMENTATIONS, INTENSITIES, Registry("part", {})]
 )

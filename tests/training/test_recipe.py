@@ -35,6 +35,8 @@ def test_stopping_early_does_not_change_the_schedule():
         {"warmup": 1.0},
         {"precision": "fp8"},
         {"stop_at_step": 0},
+        {"workers": -1},
+        {"freeze_steps": -1},
     ],
 )
 def test_values_out_of_range_are_refused(wrong):

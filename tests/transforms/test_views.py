@@ -103,7 +103,13 @@ def test_padding_repeats_the_rim_at_each_place_alike_and_the_affine_goes_with_it
 
 @pytest.mark.parametrize(
     ("params", "words"),
-    [({"cutout": 1.2}, "views.cutout"), ({"mask_unit": 3}, "must divide"), ({"mask_ratio": -1}, "mask_ratio")],
+    [
+        ({"cutout": 1.2}, "views.cutout"),
+        ({"mask_unit": 3}, "must divide"),
+        ({"mask_ratio": -1}, "mask_ratio"),
+        ({"noise_range": [0]}, "noise_range: must be two ascending numbers"),
+        ({"noise_range": [1, 0]}, "noise_range"),
+    ],
 )
 def test_values_out_of_range_are_refused(params, words) -> None:
     with pytest.raises(ConfigError, match=words):
