@@ -15,7 +15,7 @@ from medswin.metrics import mean_interval
 SCRATCH, LONGER, TANG = "from scratch", "from scratch, twice the steps", "three tasks"
 FROZEN = "from scratch, its encoder not trained"
 FIRST = (SCRATCH, LONGER, FROZEN, TANG)
-COLORS = {SCRATCH: "#999999", LONGER: "#444444", FROZEN: "#000000", TANG: "#0072b2"}
+COLORS = {SCRATCH: "#999999", LONGER: "#444444", FROZEN: "#000000", TANG: "#0072b2", "barlow_twins": "#cc79a7"}
 BUDGET = ("scans", "fine_tuning_steps", "pretraining_steps", "precision", "encoders")
 """What two tables must have in common for their rows to stand side by side."""
 
