@@ -20,8 +20,9 @@ from medswin.review import ReviewCase, write_page
 from medswin.review.words import score_words
 
 NOTE = (
-    "The MNI152 T1 template is an average of 152 skull-stripped brains, not a scan of a person. It took no part in "
-    "training, in calibration or in any choice, and the verdict on it is shown as the detector gives it."
+    "The MNI152 T1 template is an average of 152 skull-stripped brains, not a scan of a person, and symmetric: left "
+    "and right are mirror images. It took no part in training, in calibration or in any choice, and the verdict on it "
+    "is shown as the detector gives it."
 )
 # Middle of each hippocampus in MNI space (RAS, mm), and a crop that holds it whole, of a size trained on.
 CENTRES_MM = {"left": (-27, -24, -11), "right": (27, -24, -11)}

@@ -64,7 +64,8 @@ def _refuse_garbage(x_BCDHW: Tensor) -> None:
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether something waits for the module to be called, which then must be called as it is."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks)
 
 
 class _InstanceNormAct(torch.autograd.Function):
